@@ -1,0 +1,54 @@
+"""The `sqlite` store: spans and events in one SQLite file, readable by any SQLite client.
+
+`STORE` opens it for queries, the two exporters write it. Everything heavier than this page is imported on first
+use, so that a reader never loads the OpenTelemetry SDK and a writer never loads the query side.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from otel_tracker.settings import SQLITE_PATH
+from otel_tracker.stores import Store
+
+if TYPE_CHECKING:
+    from otel_tracker.query import StoreReader
+    from otel_tracker_exporters.sqlite.exporter import SqliteLogExporter, SqliteSpanExporter
+
+__all__ = ["STORE", "SqliteLogExporter", "SqliteSpanExporter"]
+
+# https://www.sqlite.org/fileformat2.html#magic_header_string
+_MAGIC = b"SQLite format 3\x00"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("SqliteLogExporter", "SqliteSpanExporter"):
+        from otel_tracker_exporters.sqlite import exporter
+
+        return getattr(exporter, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _open_reader(location: str) -> StoreReader:
+    from otel_tracker_exporters.sqlite.reader import SqliteReader
+
+    return SqliteReader(location)
+
+
+def _default_location() -> str:
+    return os.path.abspath(SQLITE_PATH.read())
+
+
+def _recognises(head: bytes) -> bool:
+    return head.startswith(_MAGIC)
+
+
+STORE = Store(
+    name="sqlite",
+    schemes=("sqlite",),
+    suffixes=(".db", ".sqlite", ".sqlite3"),
+    open_reader=_open_reader,
+    default_location=_default_location,
+    recognises=_recognises,
+)

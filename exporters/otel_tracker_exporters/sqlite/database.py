@@ -1,0 +1,241 @@
+"""Opens SQLite files: for writing, for reading only, and never one that is not ours.
+
+What lies at a path is examined before anything is changed there, and each way in which it can be unusable has its
+sentence. Connections come from `sqlite3.Connection` itself: the sqlite3 instrumentor wraps `sqlite3.connect`, and a
+store must not trace its own statements. This module knows nothing of spans and events.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
+from otel_tracker_exporters.sqlite.schema import APPLICATION_ID, CREATE_STATEMENTS, SCHEMA_VERSION
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a statement waits for another process's transaction; with 50 ms four busy writers saw errors."""
+
+_CACHE_KIB = 16 * 1024
+_JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
+_WAL_RETRY_S = 0.01
+
+# Closing any descriptor of a file drops all POSIX locks that this process has on it, SQLite's too
+# (https://www.sqlite.org/howtocorrupt.html, 2.2). We open the file by ourselves only to create it,
+# and never while another thread may already have SQLite on it. One lock a process: a fork may copy a held one.
+_creation_locks: dict[int, threading.Lock] = {}
+
+
+def open_to_write(path: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    """A connection to the store at ``path``, which is created (mode 0600) when nothing is there.
+
+    Raises `StoreUnreadableError` for a file that is no store of ours or a newer one's, else sqlite3.Error or OSError.
+    """
+    if os.path.isdir(path):
+        raise StoreUnreadableError(_directory_sentence(path))
+    with _creation_locks.setdefault(os.getpid(), threading.Lock()):
+        _create_file(Path(path))
+        connection = sqlite3.Connection(
+            _uri(path, "mode=rw"), timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, uri=True
+        )
+    try:
+        _prepare(connection, path, busy_timeout_s)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_to_read(path: str) -> sqlite3.Connection:
+    """A read-only connection to what lies at ``path``; raises `StoreNotFoundError` or `StoreUnreadableError`."""
+    _check_file(path)
+    try:
+        return _connect_read_only(path)
+    except sqlite3.Error as error:
+        raise StoreUnreadableError(sentence_of(path, error)) from None
+
+
+def has_schema(connection: sqlite3.Connection, path: str) -> bool:
+    """True for a store of ours, False for an empty file that may become one.
+
+    Raises `StoreUnreadableError` for another program's database and for a newer otel-tracker's.
+    """
+    application_id, version, is_blank = _marks(connection)
+    if application_id == APPLICATION_ID and version <= SCHEMA_VERSION:
+        return True
+    if application_id == APPLICATION_ID:
+        raise StoreUnreadableError(
+            f"{path} was written by a newer otel-tracker (schema {version}, this one knows up to {SCHEMA_VERSION}); "
+            "nothing was changed. Upgrade otel-tracker, or name another file."
+        )
+    if not is_blank:
+        raise StoreUnreadableError(
+            f"{path} is an SQLite database of another program; expected a file that otel-tracker made. "
+            "Nothing was changed. Name another file."
+        )
+    return False
+
+
+def tidy_up(path: str) -> None:
+    """Remove the empty ``-wal`` and ``-shm`` files that reading leaves behind, unless somebody uses the store.
+
+    A read-only connection creates them but cannot remove them. SQLite itself removes them when the last connection
+    that may write is closed, and knows whether it is the last.
+    """
+    with suppress(OSError, sqlite3.Error):
+        if os.path.getsize(f"{path}-wal") == 0 and os.access(path, os.W_OK):
+            connection = sqlite3.Connection(_uri(path, "mode=rw"), timeout=0, isolation_level=None, uri=True)
+            try:
+                _pragma(connection, "user_version")
+            finally:
+                connection.close()
+
+
+def sentence_of(path: str, error: Exception) -> str:
+    """What is wrong with the file at ``path``, and the way out."""
+    reason = str(error.strerror if isinstance(error, OSError) and error.strerror else error).rstrip(".")
+    for part, sentence in _SENTENCES.items():
+        if part in reason:
+            return sentence.format(path=path)
+    return f"{path} cannot be used: {reason}. See that the file and its folder are yours, or name another file."
+
+
+# By text, because Python 3.10 does not tell SQLite's error codes.
+_SENTENCES = {
+    "not a database": "{path} is no SQLite database; expected a file that otel-tracker made. Nothing was changed. "
+    "Name another file, or move this one away.",
+    "malformed": "{path} is a damaged SQLite database; nothing was changed. Move it away to begin a new one, "
+    "and rescue what it holds with the sqlite3 command .recover.",
+    "locked": "{path} is locked by another program. Close what holds it, or name another file.",
+    "readonly": "{path} is read-only. Make the file and its folder writable, or set OTEL_TRACKER_SQLITE_PATH to "
+    "another file.",
+    "is full": "The disk that holds {path} is full. Make room, or set OTEL_TRACKER_SQLITE_PATH to another disk.",
+    "unable to open": "{path} cannot be opened. See that the file and its folder may be read and written by you, "
+    "or name another file.",
+    "closed database": "The reader of {path} is closed. Open the store again.",
+}
+
+
+def _marks(connection: sqlite3.Connection) -> tuple[int, int, bool]:
+    """Application id, version, and whether nothing at all is there; of one moment, for another process may be at it."""
+    is_own_transaction = not connection.in_transaction
+    if is_own_transaction:
+        connection.execute("BEGIN")
+    try:
+        application_id, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+        is_empty = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+    finally:
+        if is_own_transaction and connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return application_id, version, is_empty and not application_id and not version
+
+
+def _create_file(path: Path) -> None:
+    _make_folder(path.parent)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _make_folder(folder: Path) -> None:
+    """Like `makedirs`, which would give the folders in between another mode than the last."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _uri(path: str, parameters: str) -> str:
+    return f"{Path(path).as_uri()}?{parameters}"
+
+
+def _prepare(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
+    is_ours = has_schema(connection, path)
+    _use_wal(connection, busy_timeout_s)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT_BYTES}")
+    if not is_ours:
+        _create_schema(connection, path)
+
+
+def _use_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
+    """Switch to write-ahead logging; SQLite does not always wait here, when several processes begin together."""
+    deadline_s = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline_s:
+                raise
+        time.sleep(_WAL_RETRY_S)
+
+
+def _create_schema(connection: sqlite3.Connection, path: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not has_schema(connection, path):  # another process may have been faster
+            for statement in CREATE_STATEMENTS:
+                connection.execute(statement)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _check_file(path: str) -> None:
+    """A missing file is said here, because SQLite does not tell it from one that may not be opened."""
+    if os.path.isdir(path):
+        raise StoreUnreadableError(_directory_sentence(path))
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        raise StoreNotFoundError(
+            f"There is no store at {path}. Run your program first, or name the store with --store."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise StoreUnreadableError(sentence_of(path, error)) from None
+
+
+def _connect_read_only(path: str) -> sqlite3.Connection:
+    try:
+        return _checked(path, "mode=ro")
+    except sqlite3.OperationalError:
+        if not _lies_still(path):
+            raise
+    return _checked(path, "mode=ro&immutable=1")
+
+
+def _lies_still(path: str) -> bool:
+    """Whether nobody can be writing: read-only media, where SQLite cannot make the files that it reads a WAL with.
+
+    With a WAL that still holds something the file alone would be an old state, and is not read as if it were all.
+    """
+    wal = Path(f"{path}-wal")
+    with suppress(OSError):
+        return not os.access(os.path.dirname(path), os.W_OK) and not (wal.exists() and wal.stat().st_size)
+    return False
+
+
+def _checked(path: str, parameters: str) -> sqlite3.Connection:
+    connection = sqlite3.Connection(
+        _uri(path, parameters), timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True
+    )
+    try:
+        _pragma(connection, "user_version")  # the file is opened by the first statement only
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _directory_sentence(path: str) -> str:
+    return f"{path} is a directory; expected an SQLite file. Name a file inside it."

@@ -1,0 +1,189 @@
+"""Between records and rows: what a record looks like in the tables, and back.
+
+Containers are JSON text, absent ones NULL. Lone surrogates survive in JSON (escaped); in plain text columns, which
+hold UTF-8 only, each becomes U+FFFD. A record that the tables cannot hold raises ValueError, TypeError or
+RecursionError here, before anything is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from otel_tracker.records import INT64_MAX, INT64_MIN, EventRecord, SpanRecord
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
+_encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False).encode
+
+SPAN_COLUMNS = (
+    "s.trace_id, s.span_id, s.parent_span_id, f.name, s.kind, f.function, f.module, s.status, s.start_ns, s.end_ns, "
+    "s.args, s.result, s.error, s.attributes, s.events, s.links, s.status_code, s.status_message, s.scope, "
+    "r.attributes"
+)
+"""The columns that `span_of` takes, in its order."""
+
+EVENT_COLUMNS = "e.name, e.time_ns, e.severity, e.trace_id, e.span_id, e.properties, e.body, e.error, r.attributes"
+"""The columns that `event_of` takes, in its order."""
+
+# A span that arrives again replaces what is there, unless it knows less: an end is never taken back by a start.
+UPSERT_SPAN = """
+    INSERT INTO stored_spans (
+        trace_id, span_id, parent_span_id, function_id, kind, status, start_ns, end_ns, args, result, error, attributes,
+        events, links, status_code, status_message, scope, resource_id
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (trace_id, span_id) DO UPDATE SET
+        parent_span_id = excluded.parent_span_id, function_id = excluded.function_id, kind = excluded.kind,
+        status = excluded.status, start_ns = excluded.start_ns, end_ns = excluded.end_ns, args = excluded.args,
+        result = excluded.result, error = excluded.error, attributes = excluded.attributes,
+        events = excluded.events, links = excluded.links, status_code = excluded.status_code,
+        status_message = excluded.status_message, scope = excluded.scope, resource_id = excluded.resource_id
+    WHERE excluded.status NOT IN ('started', 'aborted')
+        OR status = 'started'
+        OR (status = 'aborted' AND excluded.status = 'aborted')
+"""
+
+INSERT_EVENT = """
+    INSERT INTO stored_events (name, time_ns, severity, trace_id, span_id, properties, body, error, resource_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def span_row(record: SpanRecord, function_id: int, resource_id: int | None) -> tuple[Any, ...]:
+    """The values of `UPSERT_SPAN`."""
+    return (
+        _id_bytes(record.trace_id, 16),
+        _id_bytes(record.span_id, 8),
+        _id_bytes(record.parent_span_id, 8) if record.parent_span_id else None,
+        function_id,
+        text(record.kind),
+        text(record.status),
+        _int64(record.start_ns),
+        None if record.end_ns is None else _int64(record.end_ns),
+        _json_object(record.args),
+        json_text(record.result) if record.has_result else None,
+        _json_object(record.error),
+        _json_object(record.attributes),
+        _json_list(record.events),
+        _json_list(record.links),
+        text(record.status_code),
+        text(record.status_message),
+        text(record.scope),
+        resource_id,
+    )
+
+
+def event_row(record: EventRecord, resource_id: int | None) -> tuple[Any, ...]:
+    """The values of `INSERT_EVENT`."""
+    return (
+        text(record.name),
+        _int64(record.time_ns),
+        text(record.severity),
+        _id_bytes(record.trace_id, 16) if record.trace_id else None,
+        _id_bytes(record.span_id, 8) if record.span_id else None,
+        _json_object(record.properties),
+        None if record.body is None else json_text(record.body),
+        _json_object(record.error),
+        resource_id,
+    )
+
+
+def span_of(row: Sequence[Any]) -> SpanRecord:
+    """The record of a row of `SPAN_COLUMNS`; raises ValueError when somebody else has put other than JSON there."""
+    result = row[11]
+    return SpanRecord(
+        trace_id=row[0].hex(),
+        span_id=row[1].hex(),
+        parent_span_id=row[2].hex() if row[2] else "",
+        name=row[3] or "",
+        kind=row[4],
+        function=row[5] or "",
+        module=row[6] or "",
+        status=row[7],
+        start_ns=row[8],
+        end_ns=row[9],
+        args=_value_of(row[10], {}),
+        result=_value_of(result, None),
+        has_result=result is not None,
+        error=_value_of(row[12], {}),
+        attributes=_value_of(row[13], {}),
+        events=tuple(_value_of(row[14], ())),
+        links=tuple(_value_of(row[15], ())),
+        status_code=row[16],
+        status_message=row[17],
+        scope=row[18],
+        resource=_resource_of(row[19]),
+    )
+
+
+def event_of(row: Sequence[Any]) -> EventRecord:
+    """The record of a row of `EVENT_COLUMNS`."""
+    return EventRecord(
+        name=row[0],
+        time_ns=row[1],
+        severity=row[2],
+        trace_id=row[3].hex() if row[3] else "",
+        span_id=row[4].hex() if row[4] else "",
+        properties=_value_of(row[5], {}),
+        body=_value_of(row[6], None),
+        error=_value_of(row[7], {}),
+        resource=_resource_of(row[8]),
+    )
+
+
+def json_text(value: Any) -> str:
+    """JSON text that is valid UTF-8 whatever the value's strings hold."""
+    encoded = _encode(value)
+    return encoded if encoded.isascii() or _is_utf8(encoded) else _encode_ascii(value)
+
+
+def text(value: str) -> str:
+    """The text with each lone surrogate replaced by U+FFFD, because SQLite's text is UTF-8."""
+    if value.isascii() or _is_utf8(value):
+        return value
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def in_int64(number: int) -> int:
+    """The nearest integer that SQLite holds; for bounds of queries, where the difference matches nothing."""
+    return max(INT64_MIN, min(number, INT64_MAX))
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _id_bytes(identifier: str, size: int) -> bytes:
+    binary = bytes.fromhex(identifier)
+    if len(binary) != size:
+        raise ValueError(f"{identifier!r} is no id of {size} bytes")
+    return binary
+
+
+def _int64(number: int) -> int:
+    if not INT64_MIN <= number <= INT64_MAX:
+        raise ValueError(f"{number} is beyond 64 bits")
+    return number
+
+
+def _json_object(mapping: Mapping[str, Any]) -> str | None:
+    return json_text(dict(mapping)) if mapping else None
+
+
+def _json_list(mappings: Sequence[Mapping[str, Any]]) -> str | None:
+    return json_text([dict(mapping) for mapping in mappings]) if mappings else None
+
+
+def _value_of(json_or_null: str | None, absent: Any) -> Any:
+    return absent if json_or_null is None else json.loads(json_or_null)
+
+
+@lru_cache(maxsize=64)
+def _resource_of(json_or_null: str | None) -> Mapping[str, Any]:
+    resource: Mapping[str, Any] = _value_of(json_or_null, {})
+    return resource

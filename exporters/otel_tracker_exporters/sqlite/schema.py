@@ -1,0 +1,139 @@
+"""The tables, indexes and views of a SQLite store, and the version that they bear.
+
+Users' own SQL stands on the views `executions` and `events`: their columns are the keys of the records' JSON, in
+the same order, NULL where a key is absent. Ids are lower-case hex, times are UTC text with nine decimals,
+``duration_ms`` is a number, and ``args``, ``result``, ``error``, ``attributes``, ``events``, ``links``,
+``properties``, ``body`` and ``resource`` are JSON text. ``"end"`` is a word of SQL's own and wants its quotes.
+
+The tables underneath may change with `SCHEMA_VERSION`. Ids are binary and functions and resources are stored once,
+because random keys and repeated text are what makes a large file slow. Each index answers a query:
+newest first, one function newest first (with all that statistics read), one trace, and the same for events.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x4F54_544B
+"""``OTTK``: says that a SQLite file is a store of ours; https://www.sqlite.org/pragma.html#pragma_application_id."""
+
+SCHEMA_VERSION = 1
+"""Kept as ``PRAGMA user_version``; a file with a higher one is neither read nor written."""
+
+
+def _time_text(column: str) -> str:
+    """SQL for nanoseconds as RFC 3339 text; SQLite divides towards zero, and before 1970 we need the floor."""
+    nanoseconds = f"((({column}) % 1000000000 + 1000000000) % 1000000000)"
+    seconds = f"(({column} - {nanoseconds}) / 1000000000)"
+    return f"strftime('%Y-%m-%dT%H:%M:%S', {seconds}, 'unixepoch') || printf('.%09dZ', {nanoseconds})"
+
+
+_TABLES = (
+    """
+    CREATE TABLE functions (
+        id INTEGER PRIMARY KEY,
+        module TEXT NOT NULL,
+        function TEXT NOT NULL,
+        name TEXT NOT NULL,
+        UNIQUE (module, function, name)
+    )
+    """,
+    "CREATE TABLE resources (id INTEGER PRIMARY KEY, attributes TEXT NOT NULL UNIQUE)",
+    """
+    CREATE TABLE stored_spans (
+        id INTEGER PRIMARY KEY,
+        trace_id BLOB NOT NULL,
+        span_id BLOB NOT NULL,
+        parent_span_id BLOB,
+        function_id INTEGER NOT NULL REFERENCES functions (id),
+        kind TEXT NOT NULL,
+        status TEXT NOT NULL,
+        start_ns INTEGER NOT NULL,
+        end_ns INTEGER,
+        args TEXT,
+        result TEXT,
+        error TEXT,
+        attributes TEXT,
+        events TEXT,
+        links TEXT,
+        status_code TEXT NOT NULL,
+        status_message TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        resource_id INTEGER REFERENCES resources (id),
+        UNIQUE (trace_id, span_id)
+    )
+    """,
+    """
+    CREATE TABLE stored_events (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        time_ns INTEGER NOT NULL,
+        severity TEXT NOT NULL,
+        trace_id BLOB,
+        span_id BLOB,
+        properties TEXT,
+        body TEXT,
+        error TEXT,
+        resource_id INTEGER REFERENCES resources (id)
+    )
+    """,
+)
+
+_INDEXES = (
+    "CREATE INDEX spans_by_start ON stored_spans (start_ns)",
+    "CREATE INDEX spans_by_function ON stored_spans (function_id, start_ns, end_ns, status)",
+    "CREATE INDEX events_by_time ON stored_events (time_ns)",
+    "CREATE INDEX events_by_name ON stored_events (name, time_ns)",
+    "CREATE INDEX events_by_trace ON stored_events (trace_id) WHERE trace_id IS NOT NULL",
+)
+
+_VIEWS = (
+    f"""
+    CREATE VIEW executions AS SELECT
+        lower(hex(s.trace_id)) AS trace_id,
+        lower(hex(s.span_id)) AS span_id,
+        CASE WHEN s.parent_span_id IS NOT NULL THEN lower(hex(s.parent_span_id)) END AS parent_span_id,
+        f.name AS name,
+        s.kind AS kind,
+        nullif(f.function, '') AS function,
+        nullif(f.module, '') AS module,
+        s.status AS status,
+        {_time_text("s.start_ns")} AS start,
+        {_time_text("s.end_ns")} AS "end",
+        (s.end_ns - s.start_ns) / 1000000.0 AS duration_ms,
+        s.args AS args,
+        s.result AS result,
+        s.error AS error,
+        s.attributes AS attributes,
+        s.events AS events,
+        s.links AS links,
+        s.status_code AS status_code,
+        nullif(s.status_message, '') AS status_message,
+        nullif(s.scope, '') AS scope,
+        r.attributes AS resource
+    FROM stored_spans AS s
+    LEFT JOIN functions AS f ON f.id = s.function_id
+    LEFT JOIN resources AS r ON r.id = s.resource_id
+    """,  # noqa: S608
+    f"""
+    CREATE VIEW events AS SELECT
+        e.name AS name,
+        CASE instr(e.name, '.') WHEN 0 THEN e.name ELSE substr(e.name, 1, instr(e.name, '.') - 1) END AS category,
+        e.severity AS severity,
+        {_time_text("e.time_ns")} AS time,
+        CASE WHEN e.trace_id IS NOT NULL THEN lower(hex(e.trace_id)) END AS trace_id,
+        CASE WHEN e.span_id IS NOT NULL THEN lower(hex(e.span_id)) END AS span_id,
+        e.properties AS properties,
+        e.body AS body,
+        e.error AS error,
+        r.attributes AS resource
+    FROM stored_events AS e
+    LEFT JOIN resources AS r ON r.id = e.resource_id
+    """,  # noqa: S608
+)
+
+CREATE_STATEMENTS = (
+    *_TABLES,
+    *_INDEXES,
+    *_VIEWS,
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)

@@ -1,0 +1,48 @@
+"""Every attribute key that this package writes or reads, in one table.
+
+Keys come from the OpenTelemetry semantic conventions where those exist; ours share the prefix
+``otel_tracker.``. No key is typed out anywhere else. The convention names are written as literals
+because importing ``opentelemetry.semconv`` costs more than the decorator itself; a test compares them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/code/ (stable)
+CODE_FUNCTION_NAME: Final = "code.function.name"
+CODE_FILE_PATH: Final = "code.file.path"
+CODE_LINE_NUMBER: Final = "code.line.number"
+
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/ and .../exception/ (stable)
+ERROR_TYPE: Final = "error.type"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+EXCEPTION_EVENT: Final = "exception"
+
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/telemetry/
+TELEMETRY_DISTRO_NAME: Final = "telemetry.distro.name"
+TELEMETRY_DISTRO_VERSION: Final = "telemetry.distro.version"
+SERVICE_NAME: Final = "service.name"
+
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/ (stable)
+HTTP_REQUEST_METHOD: Final = "http.request.method"
+HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
+HTTP_ROUTE: Final = "http.route"
+URL_PATH: Final = "url.path"
+
+# Ours. Scalar arguments and results are native attribute values; everything else is JSON text.
+PREFIX: Final = "otel_tracker."
+MODULE: Final = "otel_tracker.module"
+ARGS_PREFIX: Final = "otel_tracker.args."
+ARGS_JSON_PREFIX: Final = "otel_tracker.args_json."
+RESULT: Final = "otel_tracker.result"
+RESULT_JSON: Final = "otel_tracker.result_json"
+ITEMS: Final = "otel_tracker.items"
+OUTCOME: Final = "otel_tracker.outcome"
+OUTCOME_CLOSED: Final = "closed"
+OUTCOME_CANCELLED: Final = "cancelled"
+
+SCOPE: Final = "otel_tracker"
+"""The instrumentation scope of every span and event that this package creates."""

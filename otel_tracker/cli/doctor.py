@@ -1,0 +1,61 @@
+"""`otel-tracker doctor`: what is active, what is not and why, and a probe span as the proof."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from otel_tracker.cli.options import example, json_option
+from otel_tracker.cli.output import console_for, print_json_lines
+from otel_tracker.cli.text import visible
+from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
+from otel_tracker.doctor.installed import check_instrumentors, check_selections, check_versions
+from otel_tracker.doctor.probe import check_probe
+from otel_tracker.doctor.stored import check_destinations, check_settings, check_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    check_versions,
+    check_selections,
+    check_settings,
+    check_destinations,
+    check_instrumentors,
+    check_store,
+    check_probe,
+)
+_STYLES = {OK: "green", NOTE: "yellow", PROBLEM: "bold red"}
+
+
+@click.command(epilog=example("find out why there are no spans", "otel-tracker doctor"))
+@json_option
+def doctor(*, as_json: bool) -> None:
+    """Say what is active and what is not, and prove it with a probe span.
+
+    Looks at the installed distros, exporters and instrumentors, at the settings in the environment and at the
+    store, then starts a small program under opentelemetry-instrument and reads its span back. The exit status is 1
+    when a problem was found.
+    """
+    findings = [finding for check in _CHECKS for finding in check()]
+    if as_json:
+        print_json_lines(findings)
+    else:
+        console_for().print(_report(findings))
+    if any(finding.verdict == PROBLEM for finding in findings):
+        sys.exit(1)
+
+
+def _report(findings: list[Finding]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for finding in findings:
+        table.add_row(
+            Text(finding.verdict, style=_STYLES[finding.verdict]),
+            Text(visible(finding.subject), style="bold", no_wrap=True),
+            Text(visible(finding.sentence), overflow="fold"),
+        )
+    return table

@@ -1,0 +1,80 @@
+"""The options that several commands share, and how `--store` becomes an open reader."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from otel_tracker.errors import OtelTrackerError, UnknownStoreError
+from otel_tracker.query import DEFAULT_LIMIT, StoreReader
+from otel_tracker.settings import EXPORTERS
+from otel_tracker.stores import installed_stores, open_store
+
+if TYPE_CHECKING:
+    from otel_tracker.records import SpanRecord
+
+# Entry points of destinations bear this prefix so that they cannot clash with another package's; users may write it.
+_ENTRY_POINT_PREFIX = "otel_tracker_"
+_TRACE_ID_DIGITS = 32
+
+
+class TraceNotFoundError(OtelTrackerError):
+    """The store holds no trace of the id that was named."""
+
+
+store_option = click.option(
+    "--store",
+    metavar="URL",
+    help="A path (x.db, x.jsonl) or url (sqlite:///x.db).  [default: the store that OTEL_TRACES_EXPORTER names]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines, one record a line.")
+since_option = click.option(
+    "--since",
+    metavar="TIME",
+    help="Only what began at or after this time: an age (90s, 15m, 1h, 7d) or ISO 8601 (UTC unless it has an offset).",
+)
+until_option = click.option("--until", metavar="TIME", help="Only what began before this time.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(min=0), default=DEFAULT_LIMIT, show_default=True, help="At most this many."
+)
+trace_option = click.option("--trace", "trace_id", metavar="ID", help="Only this trace (its id, or a unique prefix).")
+
+
+def example(purpose: str, command: str) -> str:
+    """The end of a command's help: one example that can be copied."""
+    return f"\b\nExample: {purpose}\n    {command}"
+
+
+def opened_store(store: str | None) -> StoreReader:
+    """A reader of the store that ``--store`` or else the environment names."""
+    if store is not None:
+        return open_store(store)
+    names = EXPORTERS.read()
+    stores = installed_stores()
+    for name in names:
+        found = stores.get(name.removeprefix(_ENTRY_POINT_PREFIX))
+        if found is not None:
+            return found.open_reader(found.default_location())
+    raise UnknownStoreError(
+        f"{EXPORTERS.variable} is {','.join(names)!r}, and none of these can be read back; "
+        f"expected one of {', '.join(stores)}. Name a store with --store."
+    )
+
+
+def full_trace_id(reader: StoreReader, trace_id: str | None) -> str | None:
+    """The whole id of the one trace that begins with these digits; raises `TraceNotFoundError` when none does."""
+    if trace_id is None or len(trace_id) == _TRACE_ID_DIGITS:
+        return trace_id
+    return spans_of(reader, trace_id)[0].trace_id
+
+
+def spans_of(reader: StoreReader, trace_id: str) -> list[SpanRecord]:
+    """All spans of the trace with this id or unique prefix, oldest first; raises `TraceNotFoundError`."""
+    spans = reader.get_trace(trace_id)
+    if not spans:
+        raise TraceNotFoundError(
+            f"No trace in {reader.location} has an id that begins with {trace_id!r}. "
+            "`otel-tracker query` lists the executions and their traces."
+        )
+    return spans

@@ -1,0 +1,128 @@
+"""The tables that people read: executions, statistics and events.
+
+Names wrap, numbers and ids never do. Trace ids are whole where there is room and otherwise cut to a prefix
+that `otel-tracker trace` accepts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from otel_tracker.cli.text import compact, shortened, visible
+from otel_tracker.records import COMPLETED, FAILED, EventRecord, SpanRecord
+from otel_tracker.timestamps import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+    from otel_tracker.stats import Statistics
+
+_WIDTH_FOR_WHOLE_IDS = 110
+_PREFIX_DIGITS = 12
+_MAX_PROPERTIES_LENGTH = 300
+_STATUS_STYLES = {FAILED: "bold red", COMPLETED: "green"}
+
+
+def executions_table(records: Iterable[SpanRecord], console: Console) -> Table:
+    """When, how, how long, what and in which trace: one row an execution."""
+    table = new_table()
+    table.add_column("start (UTC)", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    number_column(table, "ms")
+    table.add_column("function", overflow="fold", ratio=1)
+    table.add_column("trace", no_wrap=True)
+    for record in records:
+        table.add_row(
+            moment(record.start_ns),
+            status_text(record.status),
+            milliseconds(record.duration_ms),
+            Text(visible(record.qualified_name)),
+            Text(trace_prefix(record.trace_id, console)),
+        )
+    return table
+
+
+def statistics_table(entries: Iterable[Statistics]) -> Table:
+    """Calls, error rate and percentiles: one row a function."""
+    table = new_table()
+    table.add_column("function", overflow="fold", ratio=1)
+    for heading in ("calls", "errors", "p50 ms", "p95 ms", "p99 ms", "max ms"):
+        number_column(table, heading)
+    for entry in entries:
+        table.add_row(
+            Text(visible(entry.function_name)),
+            Text(f"{entry.total + entry.running}"),
+            error_rate(entry),
+            *(milliseconds(value) for value in (entry.p50_ms, entry.p95_ms, entry.p99_ms, entry.max_ms)),
+        )
+    return table
+
+
+def events_table(records: Iterable[EventRecord], console: Console) -> Table:
+    """When, what, with which properties and in which trace: one row an event."""
+    table = new_table()
+    table.add_column("time (UTC)", no_wrap=True)
+    table.add_column("event", overflow="fold")
+    table.add_column("properties", overflow="fold", ratio=1)
+    table.add_column("trace", no_wrap=True)
+    for record in records:
+        table.add_row(
+            moment(record.time_ns),
+            Text(visible(record.name)),
+            Text(shortened(event_details(record), _MAX_PROPERTIES_LENGTH)),
+            Text(trace_prefix(record.trace_id, console)),
+        )
+    return table
+
+
+def new_table(title: str | None = None) -> Table:
+    """A table without borders: two spaces between columns, so that text tools can read it too."""
+    return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+
+
+def number_column(table: Table, heading: str) -> None:
+    """Add a column of numbers: to the right, never wrapped."""
+    table.add_column(heading, justify="right", no_wrap=True)
+
+
+def moment(time_unix_ns: int) -> Text:
+    """Date and time of day with milliseconds."""
+    return Text(format_time(time_unix_ns)[:23].replace("T", " "))
+
+
+def milliseconds(value: float | None) -> Text:
+    """A duration; ``-`` where there is none."""
+    return Text("-" if value is None else f"{value:,.1f}")
+
+
+def status_text(status: str) -> Text:
+    """The status in its colour."""
+    return Text(visible(status), style=_STATUS_STYLES.get(status, "yellow"))
+
+
+def error_rate(entry: Statistics) -> Text:
+    """How many of the ended executions failed, in percent."""
+    if not entry.total:
+        return Text("-")
+    return Text(f"{100 * entry.failed / entry.total:.1f} %", style="bold red" if entry.failed else "")
+
+
+def event_details(record: EventRecord) -> str:
+    """An event's properties, or its body or error where it has none."""
+    parts = [
+        compact(part)
+        for part in (dict(record.properties), record.body, dict(record.error))
+        if part not in (None, {}, "")
+    ]
+    return " ".join(parts)
+
+
+def trace_prefix(trace_id: str, console: Console) -> str:
+    """The trace id, whole where the console is wide enough."""
+    shown = visible(trace_id)
+    return shown if console.width >= _WIDTH_FOR_WHOLE_IDS else shown[:_PREFIX_DIGITS]

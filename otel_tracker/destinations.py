@@ -1,0 +1,125 @@
+"""From the names in ``OTEL_TRACES_EXPORTER`` to exporters: one misspelt name never switches the others off.
+
+Short names stand for our own entry points (``sqlite`` for ``otel_tracker_sqlite``), because a generic name could
+be another package's; any other name is looked up as it is. Events follow every destination that spans have, unless
+``OTEL_LOGS_EXPORTER`` says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from typing import Any
+
+from otel_tracker import settings
+from otel_tracker.diagnostics import say_once
+
+TRACES_GROUP = "opentelemetry_traces_exporter"
+LOGS_GROUP = "opentelemetry_logs_exporter"
+METRICS_GROUP = "opentelemetry_metrics_exporter"
+
+_OWN_PREFIX = "otel_tracker_"
+_OTLP_PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
+_EXTRAS = {"otlp": ("otlp", "opentelemetry-exporter-otlp-proto-http")}
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One named destination and, where it can take the signal, a fresh exporter."""
+
+    name: str
+    exporter: Any
+
+
+def span_destinations() -> list[Destination]:
+    """An exporter for every destination of spans that exists; the others are said, one sentence each."""
+    return _destinations(_names(settings.EXPORTERS.read()), TRACES_GROUP, settings.EXPORTERS.variable, is_strict=True)
+
+
+def event_destinations() -> list[Destination]:
+    """An exporter for every destination of events; those of spans, as far as they take events."""
+    own = os.environ.get("OTEL_LOGS_EXPORTER", "").strip()
+    if own:
+        return _destinations(_names(own.split(",")), LOGS_GROUP, "OTEL_LOGS_EXPORTER", is_strict=True)
+    return _destinations(_names(settings.EXPORTERS.read()), LOGS_GROUP, settings.EXPORTERS.variable, is_strict=False)
+
+
+def metric_entry_points() -> list[str]:
+    """The entry points that ``OTEL_METRICS_EXPORTER`` names and that exist; none unless it is set."""
+    named = _names(os.environ.get("OTEL_METRICS_EXPORTER", "").split(","))
+    return [point.name for name in named if (point := _found_or_said(name, METRICS_GROUP, "OTEL_METRICS_EXPORTER"))]
+
+
+def installed_names(group: str = TRACES_GROUP) -> list[str]:
+    """The names that a user may give, ours in their short form."""
+    return sorted({point.name.removeprefix(_OWN_PREFIX) for point in entry_points(group=group)} | {"none"})
+
+
+def entry_point_of(name: str, group: str) -> Any:
+    """The entry point that a name stands for, or None when no installed package provides it."""
+    for candidate in _candidates(name, group):
+        for point in entry_points(group=group, name=candidate):
+            return point
+    return None
+
+
+def unknown_destination(name: str, group: str, variable: str) -> str:
+    """The sentence for a name that ``variable`` holds and nobody provides."""
+    if name in _EXTRAS:
+        extra, package = _EXTRAS[name]
+        return f'{variable} names {name}, which needs {package}. Run: pip install "otel-tracker[{extra}]".'
+    known = installed_names(group)
+    close = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else "Mend the name or take it out."
+    return (
+        f"{variable} names {name[:60]!r}, which no installed package provides; expected one of {', '.join(known)}. "
+        f"{hint} The other destinations work."
+    )
+
+
+def _names(given: Iterable[str]) -> list[str]:
+    """Each name once, in the given order, without ``none``."""
+    stripped = (name.strip() for name in given)
+    return list(dict.fromkeys(name for name in stripped if name and name.lower() != "none"))
+
+
+def _destinations(names: list[str], group: str, variable: str, *, is_strict: bool) -> list[Destination]:
+    found = []
+    for name in names:
+        point = _found_or_said(name, group, variable) if is_strict else entry_point_of(name, group)
+        exporter = None if point is None else _made(name, point, variable)
+        if exporter is not None:
+            found.append(Destination(name, exporter))
+    return found
+
+
+def _found_or_said(name: str, group: str, variable: str) -> Any:
+    point = entry_point_of(name, group)
+    if point is None:
+        say_once(unknown_destination(name, group, variable))
+    return point
+
+
+def _candidates(name: str, group: str) -> list[str]:
+    if name != "otlp":
+        return [f"{_OWN_PREFIX}{name}", name]
+    signal = {TRACES_GROUP: "TRACES", LOGS_GROUP: "LOGS", METRICS_GROUP: "METRICS"}[group]
+    chosen = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    if chosen:
+        return [_OTLP_PROTOCOLS.get(chosen.strip(), chosen.strip())]
+    return ["otlp_proto_http", "otlp_proto_grpc"]
+
+
+def _made(name: str, point: Any, variable: str) -> Any:
+    try:
+        return point.load()()
+    except Exception as error:  # an exporter of anybody's; the others shall work
+        reason = str(error).replace("\n", " ")[:300]
+        say_once(
+            f"{variable} names {name}, whose exporter cannot be made ({type(error).__name__}: {reason}). "
+            "The other destinations work."
+        )
+        return None

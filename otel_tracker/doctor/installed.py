@@ -1,0 +1,88 @@
+"""What is installed and would be chosen: versions, distro, configurator, instrumentors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+
+from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
+
+from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
+from otel_tracker.version import __version__
+
+_OWN = "otel_tracker"
+_SELECTIONS = (
+    ("distro", "opentelemetry_distro", "OTEL_PYTHON_DISTRO"),
+    ("configurator", "opentelemetry_configurator", "OTEL_PYTHON_CONFIGURATOR"),
+)
+
+
+def check_versions() -> Iterator[Finding]:
+    """The versions that a report of a fault needs."""
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    parts = [f"otel-tracker {__version__}", f"Python {python}"]
+    for package in ("opentelemetry-sdk", "opentelemetry-instrumentation"):
+        try:
+            parts.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            yield Finding("versions", PROBLEM, f"{package} is not installed. Run: pip install otel-tracker.")
+    yield Finding("versions", OK, f"{', '.join(parts)}.")
+
+
+def check_selections() -> Iterator[Finding]:
+    """Which distro and configurator the launcher takes, and which others stand beside them."""
+    for what, group, variable in _SELECTIONS:
+        names = [point.name for point in entry_points(group=group)]
+        yield _selection(what, names, variable)
+        others = sorted(set(names) - {_OWN})
+        if others:
+            yield Finding(
+                what,
+                NOTE,
+                f"Another {what} is installed beside ours: {', '.join(others)}. "
+                f"Set {variable}={_OWN}, or use `otel-tracker run`, which does.",
+            )
+
+
+def check_instrumentors() -> Iterator[Finding]:
+    """Which frameworks' instrumentors are active under the launcher, and why the others are not."""
+    disabled = {name.strip() for name in os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")}
+    for point in sorted(entry_points(group="opentelemetry_instrumentor"), key=lambda point: point.name):
+        yield _instrumentor(point, is_disabled=bool(disabled & {point.name, "*"}))
+
+
+def _selection(what: str, names: list[str], variable: str) -> Finding:
+    chosen = os.environ.get(variable, "").strip() or (names[0] if names else "")
+    if _OWN not in names:
+        return Finding(
+            what, PROBLEM, f"Our {what} is not installed properly. Run: pip install --force-reinstall otel-tracker."
+        )
+    if chosen not in names:
+        return Finding(
+            what,
+            PROBLEM,
+            f"{variable} is {chosen!r}, which no installed package provides; nothing is traced then. "
+            f"Set it to {_OWN}, or unset it.",
+        )
+    if chosen != _OWN:
+        return Finding(
+            what,
+            PROBLEM,
+            f"The launcher takes the {what} {chosen!r} and not ours. Set {variable}={_OWN}, or use `otel-tracker run`.",
+        )
+    return Finding(what, OK, f"The launcher takes ours ({_OWN}).")
+
+
+def _instrumentor(point: EntryPoint, *, is_disabled: bool) -> Finding:
+    subject = f"instrumentor {point.name}"
+    if is_disabled:
+        return Finding(subject, NOTE, "It is switched off by OTEL_PYTHON_DISABLED_INSTRUMENTATIONS.")
+    if point.dist is not None:
+        conflict = get_dist_dependency_conflicts(point.dist)
+        if conflict:
+            return Finding(subject, NOTE, f"It is skipped: {str(conflict).rstrip('.')}.")
+    if point.name == "django" and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        return Finding(subject, NOTE, "It is skipped until DJANGO_SETTINGS_MODULE is set in the environment.")
+    return Finding(subject, OK, "It is active under the launcher.")

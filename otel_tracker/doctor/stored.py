@@ -1,0 +1,79 @@
+"""Where telemetry goes and what lies there: settings, destinations, the store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from otel_tracker import settings
+from otel_tracker.destinations import LOGS_GROUP, TRACES_GROUP, entry_point_of, unknown_destination
+from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
+from otel_tracker.errors import OtelTrackerError, SettingError, StoreNotFoundError
+from otel_tracker.stores import Store, installed_stores
+
+
+def check_settings() -> Iterator[Finding]:
+    """Every variable of ours that is set, and whether its value can be used."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        yield Finding("settings", PROBLEM, "OTEL_SDK_DISABLED is true, so nothing is traced. Unset it.")
+    known = {setting.variable for setting in settings.TABLE}
+    for variable in sorted(os.environ):
+        if variable.startswith("OTEL_TRACKER_") and variable not in known:
+            yield Finding("settings", NOTE, f"{variable} is no setting and has no effect; docs/settings.md lists them.")
+    for setting in settings.TABLE:
+        value = os.environ.get(setting.variable, "").strip()
+        if value:
+            yield _setting(setting, value)
+
+
+def check_destinations() -> Iterator[Finding]:
+    """Every destination that is named: whether it exists, and which signals it takes."""
+    names = [name for name in settings.EXPORTERS.read() if name.lower() != "none"]
+    if not names:
+        yield Finding(
+            "destinations", PROBLEM, f"{settings.EXPORTERS.variable} names none, so nothing is stored. Unset it."
+        )
+    for name in names:
+        yield _destination(name)
+
+
+def check_store() -> Iterator[Finding]:
+    """What the store that commands read by default holds."""
+    store = readable_store()
+    if store is None:
+        yield Finding("store", NOTE, "No destination that is named can be read back; commands need --store.")
+        return
+    location = store.default_location()
+    try:
+        with store.open_reader(location) as reader:
+            newest = next(reader.query_executions(limit=1), None)
+    except StoreNotFoundError:
+        yield Finding("store", NOTE, f"{location} does not exist yet; the first span makes it.")
+    except OtelTrackerError as error:
+        yield Finding("store", PROBLEM, str(error))
+    else:
+        held = "is empty" if newest is None else f"holds executions, the newest of {newest.start:%Y-%m-%d %H:%M:%S} UTC"
+        yield Finding("store", OK, f"{location} {held}.")
+
+
+def readable_store() -> Store | None:
+    """The first destination that is named and can be read back."""
+    stores = installed_stores()
+    named = (stores.get(name.removeprefix("otel_tracker_")) for name in settings.EXPORTERS.read())
+    return next((store for store in named if store is not None), None)
+
+
+def _setting(setting: settings.Setting[object], value: str) -> Finding:
+    try:
+        setting.checked(value, setting.variable)
+    except SettingError as error:
+        return Finding("settings", PROBLEM, str(error))
+    return Finding("settings", OK, f"{setting.variable} is {'***' if setting.secret else value}.")
+
+
+def _destination(name: str) -> Finding:
+    subject = f"destination {name}"
+    if entry_point_of(name, TRACES_GROUP) is None:
+        return Finding(subject, PROBLEM, unknown_destination(name, TRACES_GROUP, settings.EXPORTERS.variable))
+    signals = "spans and events" if entry_point_of(name, LOGS_GROUP) is not None else "spans only"
+    return Finding(subject, OK, f"It takes {signals}.")

@@ -1,0 +1,145 @@
+"""`configure`, `flush` and `shutdown`: telemetry's life in a process, in code.
+
+`configure()` is one way in; `opentelemetry-instrument` with our configurator is the other. Both end in `start()`,
+which does its work once a process. The SDK flushes by itself at a normal exit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from otel_tracker import capture, redaction, settings
+from otel_tracker.diagnostics import logger, report_internal_error, say_once, set_log_level
+from otel_tracker.tracing import defaults
+from otel_tracker.tracing.switch import is_sdk_disabled
+
+if TYPE_CHECKING:
+    from otel_tracker.providers import Installation
+
+DEFAULT_TIMEOUT_S = 10.0
+
+_lock = threading.RLock()
+_installation: Installation | None = None
+_is_shut_down = False
+
+
+def configure(**arguments: Any) -> None:
+    """Start storing spans and events: ``configure(exporters="sqlite,jsonl", sqlite_path="traces.db")``.
+
+    Arguments are the settings of ``docs/settings.md`` and go before environment and file. Call it early and as
+    often as you like: destinations are set up once a process, by the first call; capture, redaction and log level
+    follow every call. A tracer provider that is already set is used and gets our destinations added.
+
+    Raises `UnknownSettingError` for a name that is no setting; a value that cannot be used is said in one sentence
+    and its default is used.
+    """
+    _apply(arguments)
+    start()
+    _propagate_into_threads()
+
+
+def start(*, auto_instrumentation_version: str | None = None) -> None:
+    """Set up the destinations once a process; later calls change nothing."""
+    global _installation
+    with _lock:
+        _apply({})
+        if is_sdk_disabled():
+            logger.debug("OTEL_SDK_DISABLED is true; nothing is set up")
+            return
+        if _installation is not None or _is_shut_down:
+            if _is_shut_down:
+                say_once("configure() after shutdown() changes no destinations; start a new process for that.")
+            return
+        from otel_tracker.providers import install
+
+        _installation = install(auto_instrumentation_version=auto_instrumentation_version)
+        logger.debug("effective settings: %s", settings.effective())
+
+
+def flush(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
+    """Deliver what has ended so far; False when that took longer than ``timeout_s`` seconds or failed. Never raises."""
+    return _within(timeout_s, _flushes())
+
+
+def shutdown(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
+    """Deliver everything, close the stores and stop; False when that took longer than ``timeout_s`` seconds.
+
+    Spans and events made later go nowhere. Providers of somebody else's stay open; only our part of them closes.
+    """
+    global _installation, _is_shut_down
+    with _lock:
+        made, _installation = _installation, None
+        if made is None:
+            return True
+        _is_shut_down = True
+    return _within(timeout_s, [*_flushes(), *_shutdowns(made)])
+
+
+def _apply(arguments: dict[str, Any]) -> None:
+    if arguments:
+        settings.set_arguments(arguments)
+        forget_cached_settings()
+    if settings.LOG_LEVEL.is_set():
+        set_log_level(settings.LOG_LEVEL.read())
+
+
+def forget_cached_settings() -> None:
+    """Read every setting again at its next use."""
+    settings.forget_file()
+    redaction.reset()
+    capture.reset()
+    defaults.reset()
+
+
+def _propagate_into_threads() -> None:
+    """Let threads and executors continue the trace of whoever starts them (upstream's threading instrumentor)."""
+    try:
+        from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+
+        instrumentor = ThreadingInstrumentor()
+        if not instrumentor.is_instrumented_by_opentelemetry:
+            instrumentor.instrument()
+    except Exception as error:
+        report_internal_error("propagating context into threads", error)
+
+
+def _flushes() -> list[Callable[[], Any]]:
+    from opentelemetry import _logs, trace
+
+    providers: Iterable[Any] = (trace.get_tracer_provider(), _logs.get_logger_provider())
+    return [provider.force_flush for provider in providers if hasattr(provider, "force_flush")]
+
+
+def _shutdowns(made: Installation) -> list[Callable[[], Any]]:
+    from opentelemetry import _logs, trace
+
+    if not made.owns_providers:
+        processors: Iterable[Any] = (*made.span_processors, *made.log_record_processors)
+        return [processor.shutdown for processor in processors]
+    providers: Iterable[Any] = (trace.get_tracer_provider(), _logs.get_logger_provider())
+    return [provider.shutdown for provider in providers if hasattr(provider, "shutdown")]
+
+
+def _within(timeout_s: float, actions: list[Callable[[], Any]]) -> bool:
+    """Run the actions one after another on a thread of their own and wait no longer than this.
+
+    The SDK's processors ignore the timeout that they are given, so the deadline is kept here.
+    """
+    results: list[bool] = []
+
+    def run() -> None:
+        for action in actions:
+            try:
+                results.append(action() is not False)
+            except Exception as error:  # exporters of anybody's
+                results.append(False)
+                report_internal_error("flushing", error)
+
+    deadline_s = monotonic() + timeout_s
+    worker = threading.Thread(target=run, name="otel-tracker-flush", daemon=True)
+    worker.start()
+    worker.join(max(0.0, deadline_s - monotonic()))
+    return not worker.is_alive() and all(results)

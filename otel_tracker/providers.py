@@ -1,0 +1,127 @@
+"""Creates the SDK's providers from the standard environment, or joins the ones that are already there.
+
+The SDK's own initialisation does the work, so that every ``OTEL_*`` variable means what it means elsewhere
+(sampler, resource, limits, propagators, id generator). It is private to the SDK, as all distributions' entry into
+it is; when it changes or fails, the public constructors are used instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry import _logs, trace
+from opentelemetry.sdk._configuration import _initialize_components
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+from otel_tracker import settings
+from otel_tracker.attributes import SERVICE_NAME, TELEMETRY_DISTRO_NAME, TELEMETRY_DISTRO_VERSION
+from otel_tracker.destinations import event_destinations, metric_entry_points, span_destinations
+from otel_tracker.diagnostics import logger, report_internal_error, say_once
+from otel_tracker.processors import log_record_processor, span_processor
+from otel_tracker.version import __version__
+
+_EXPORTER_VARIABLES = ("OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_METRICS_EXPORTER")
+
+
+@dataclass(slots=True)
+class Installation:
+    """What was set up in this process: our processors, and whether the providers are ours to shut down."""
+
+    span_processors: list[SpanProcessor] = field(default_factory=list)
+    log_record_processors: list[LogRecordProcessor] = field(default_factory=list)
+    owns_providers: bool = False
+
+
+def install(*, auto_instrumentation_version: str | None = None) -> Installation:
+    """Put a batch processor for every destination behind the global providers, creating them where there are none."""
+    made = Installation(
+        span_processors=[span_processor(destination.exporter) for destination in span_destinations()],
+        log_record_processors=[log_record_processor(destination.exporter) for destination in event_destinations()],
+    )
+    existing = trace.get_tracer_provider()
+    if isinstance(existing, trace.ProxyTracerProvider):
+        made.owns_providers = True
+        _create(made, auto_instrumentation_version)
+    else:
+        _join(made, existing)
+    return made
+
+
+def distro_resource() -> dict[str, str]:
+    """The resource attributes that name this distribution (semantic conventions: "Telemetry Distro")."""
+    named = {TELEMETRY_DISTRO_NAME: "otel-tracker", TELEMETRY_DISTRO_VERSION: __version__}
+    service_name = settings.SERVICE_NAME.read()
+    return named | ({SERVICE_NAME: service_name} if service_name else {})
+
+
+def _create(made: Installation, auto_instrumentation_version: str | None) -> None:
+    try:
+        with _without_exporter_names():
+            _initialize_components(
+                auto_instrumentation_version=auto_instrumentation_version,
+                metric_exporter_names=metric_entry_points(),
+                resource_attributes=dict(distro_resource()),
+                setup_logging_handler=False,
+                span_processors=made.span_processors,
+                log_record_processors=made.log_record_processors,
+            )
+    except Exception as error:  # one bad variable must not switch everything off
+        reason = str(error).replace("\n", " ")[:300]
+        say_once(
+            f"The OpenTelemetry SDK could not be set up from the environment ({type(error).__name__}: {reason}); "
+            "its defaults are used instead. Mend the variable that the sentence names."
+        )
+        _create_with_defaults(made)
+
+
+def _create_with_defaults(made: Installation) -> None:
+    resource = Resource.create(distro_resource())
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        trace.set_tracer_provider(TracerProvider(resource=resource))
+        _add_all(trace.get_tracer_provider(), "add_span_processor", made.span_processors)
+    if not isinstance(_logs.get_logger_provider(), LoggerProvider):
+        _logs.set_logger_provider(LoggerProvider(resource=resource))
+        _add_all(_logs.get_logger_provider(), "add_log_record_processor", made.log_record_processors)
+
+
+def _join(made: Installation, existing: object) -> None:
+    """Add our processors to providers that somebody else has set."""
+    logger.debug("a tracer provider is already set (%s); it is used", type(existing).__qualname__)
+    _add_all(existing, "add_span_processor", made.span_processors)
+    log_provider = _logs.get_logger_provider()
+    if not hasattr(log_provider, "add_log_record_processor"):
+        resource = getattr(existing, "resource", None)
+        log_provider = LoggerProvider(resource=resource if isinstance(resource, Resource) else None)
+        _logs.set_logger_provider(log_provider)
+    _add_all(log_provider, "add_log_record_processor", made.log_record_processors)
+
+
+def _add_all(provider: object, method: str, processors: Sequence[Any]) -> None:
+    add = getattr(provider, method, None)
+    if add is None:
+        say_once(
+            f"The provider {type(provider).__qualname__} that is already set takes no processors; nothing is stored. "
+            "Call otel_tracker.configure() before the other set-up, or leave that out."
+        )
+        return
+    for processor in processors:
+        try:
+            add(processor)
+        except Exception as error:  # a provider of anybody's
+            report_internal_error("adding a processor to an existing provider", error)
+
+
+@contextmanager
+def _without_exporter_names() -> Iterator[None]:
+    """Hide the exporters' names from the SDK: it would load them once more, and stop at the first unknown one."""
+    hidden = {name: os.environ.pop(name) for name in _EXPORTER_VARIABLES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

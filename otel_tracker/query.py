@@ -1,0 +1,324 @@
+"""One query language for every store: the filters, and the reader that each store completes.
+
+`StoreReader` is what `open_store` returns. Its public methods check and translate what the user gave, once and
+for all stores; a store supplies the five ``_read_*`` methods, and the contract suite in ``tests/stores`` holds
+it to the same answers as every other.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from otel_tracker.errors import QueryError
+from otel_tracker.records import STATUSES, EventRecord, SpanRecord
+from otel_tracker.stats import Statistics
+from otel_tracker.timestamps import NS_PER_MS, time_bound
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+DEFAULT_LIMIT = 100
+_CURSOR = re.compile(r"(-?\d+)-([0-9a-f]{16})")
+_STATISTICS_ORDERS = tuple(name for name in Statistics.__dataclass_fields__ if name != "function_name")
+
+
+@dataclass(frozen=True, slots=True)
+class SpanFilter:
+    """Which executions a query wants, in a store's own terms.
+
+    ``start_ns`` is inclusive and ``end_ns`` exclusive; both bound the execution's start. ``after`` is the
+    ``(start_ns, span_id)`` of the last record of the previous page: results are strictly older than it.
+    """
+
+    function_name: str | None = None
+    status: str | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+    trace_id: str | None = None
+    kind: str | None = None
+    min_duration_ns: int | None = None
+    after: tuple[int, str] | None = None
+
+    def matches(self, record: SpanRecord) -> bool:
+        """Whether the record is wanted; the reference for stores that filter by themselves."""
+        return (
+            (self.status is None or record.status == self.status)
+            and (self.start_ns is None or record.start_ns >= self.start_ns)
+            and (self.end_ns is None or record.start_ns < self.end_ns)
+            and (self.trace_id is None or record.trace_id == self.trace_id)
+            and (self.kind is None or record.kind == self.kind)
+            and (self.min_duration_ns is None or _lasted(record, self.min_duration_ns))
+            and (self.after is None or (record.start_ns, record.span_id) < self.after)
+            and (self.function_name is None or matches_function(self.function_name, record))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events a query wants; ``name`` is an event name or a glob, times as in `SpanFilter`."""
+
+    name: str | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+    trace_id: str | None = None
+
+    def matches(self, record: EventRecord) -> bool:
+        """Whether the record is wanted; the reference for stores that filter by themselves."""
+        return (
+            (self.name is None or fnmatchcase(record.name, self.name))
+            and (self.start_ns is None or record.time_ns >= self.start_ns)
+            and (self.end_ns is None or record.time_ns < self.end_ns)
+            and (self.trace_id is None or record.trace_id == self.trace_id)
+        )
+
+
+def matches_function(pattern: str, record: SpanRecord) -> bool:
+    """Whether a function name as users give it means this execution; see `names_function`."""
+    return names_function(pattern, record.module, record.function, record.name)
+
+
+def names_function(pattern: str, module: str, function: str, name: str) -> bool:
+    """Whether ``pattern`` is the bare (``total``, ``Cart.total``) or dotted (``shop.cart.Cart.total``) function name.
+
+    A span that stands for no function is matched by its span name. Globs (``*``, ``?``, ``[...]``) are
+    case-sensitive and match any of these; a name that is equal as plain text matches too, whatever it contains.
+    """
+    if not function:
+        return name == pattern or fnmatchcase(name, pattern)
+    dotted = f"{module}.{function}" if module else function
+    return any(
+        candidate == pattern or fnmatchcase(candidate, pattern)
+        for candidate in (function, function.rpartition(".")[2], dotted)
+    )
+
+
+def cursor_of(record: SpanRecord) -> str:
+    """Where the page after this record begins: the text that ``query --after`` takes."""
+    return f"{record.start_ns}-{record.span_id}"
+
+
+class StoreReader(ABC):
+    """Answers questions about what a store holds; safe beside any number of writers.
+
+    Close it, or use it as a context manager. Iterators stay valid until then. Every method raises
+    `StoreUnreadableError` when the store cannot be read, and `QueryError` for a filter that makes no sense.
+    """
+
+    location: str
+    """Where the store lies, as the commands print it."""
+
+    def query_executions(
+        self,
+        function_name: str | None = None,
+        *,
+        status: str | None = None,
+        start_time: datetime | str | None = None,
+        end_time: datetime | str | None = None,
+        limit: int | None = DEFAULT_LIMIT,
+        trace_id: str | None = None,
+        kind: str | None = None,
+        min_duration_ms: float | None = None,
+        after: SpanRecord | str | None = None,
+    ) -> Iterator[SpanRecord]:
+        """Executions, newest start first.
+
+        ``function_name`` is a bare or dotted name or a glob (`names_function`). ``start_time`` (inclusive) and
+        ``end_time`` (exclusive) bound the start: aware datetime, ISO text or an age such as ``"1h"``.
+        ``limit=None`` yields everything, in bounded memory. For the next page pass the last record of this one,
+        or its `cursor_of`, as ``after``.
+        """
+        wanted = SpanFilter(
+            function_name=function_name,
+            status=_known_status(status),
+            start_ns=time_bound(start_time, "start_time"),
+            end_ns=time_bound(end_time, "end_time"),
+            trace_id=_hex_id(trace_id),
+            kind=None if kind is None else kind.lower(),
+            min_duration_ns=None if min_duration_ms is None else int(min_duration_ms * NS_PER_MS),
+            after=_position(after),
+        )
+        return self._with_tracebacks(self._read_spans(wanted, _checked_limit(limit)))
+
+    def get_trace(self, trace_id: str) -> list[SpanRecord]:
+        """All spans of one trace, oldest first; empty when there is none. ``trace_id`` may be a unique prefix."""
+        spans = self._read_trace(_trace_prefix(trace_id))
+        traces = {span.trace_id for span in spans}
+        if len(traces) > 1:
+            raise QueryError(f"{len(traces)} traces begin with {trace_id!r}; give more of the trace id.")
+        spans.sort(key=lambda span: (span.start_ns, span.span_id))
+        return list(_filled(spans, spans))
+
+    def get_statistics(
+        self,
+        function_name: str,
+        *,
+        start_time: datetime | str | None = None,
+        end_time: datetime | str | None = None,
+    ) -> Statistics:
+        """One `Statistics` over every execution that ``function_name`` (name or glob) means; zeros when none does."""
+        wanted = SpanFilter(
+            function_name=function_name,
+            start_ns=time_bound(start_time, "start_time"),
+            end_ns=time_bound(end_time, "end_time"),
+        )
+        found = self._read_statistics(wanted, group_as=function_name)
+        return next(iter(found), Statistics(function_name))
+
+    def function_statistics(
+        self,
+        *,
+        start_time: datetime | str | None = None,
+        end_time: datetime | str | None = None,
+        limit: int | None = DEFAULT_LIMIT,
+        function_name: str | None = None,
+        kind: str | None = None,
+        order_by: str = "p95_ms",
+    ) -> list[Statistics]:
+        """One `Statistics` a function (or span name), largest ``order_by`` first; any number field of `Statistics`."""
+        if order_by not in _STATISTICS_ORDERS:
+            raise QueryError(f"order_by is {order_by!r}; expected one of {', '.join(_STATISTICS_ORDERS)}.")
+        wanted = SpanFilter(
+            function_name=function_name,
+            kind=None if kind is None else kind.lower(),
+            start_ns=time_bound(start_time, "start_time"),
+            end_ns=time_bound(end_time, "end_time"),
+        )
+        found = sorted(self._read_statistics(wanted, group_as=None), key=lambda entry: entry.function_name)
+        found.sort(key=lambda entry: _none_last(getattr(entry, order_by)), reverse=True)
+        return found[: _checked_limit(limit)]
+
+    def events(
+        self,
+        name: str | None = None,
+        *,
+        start_time: datetime | str | None = None,
+        end_time: datetime | str | None = None,
+        trace_id: str | None = None,
+        limit: int | None = DEFAULT_LIMIT,
+    ) -> Iterator[EventRecord]:
+        """Events, newest first; ``name`` is an event name or a glob such as ``"checkout.*"``."""
+        wanted = EventFilter(
+            name=name,
+            start_ns=time_bound(start_time, "start_time"),
+            end_ns=time_bound(end_time, "end_time"),
+            trace_id=_hex_id(trace_id),
+        )
+        return self._read_events(wanted, _checked_limit(limit))
+
+    def close(self) -> None:  # noqa: B027 - a store that holds nothing open need not say so
+        """Release what the reader holds; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _with_tracebacks(self, spans: Iterator[SpanRecord]) -> Iterator[SpanRecord]:
+        """Fill the tracebacks of outer failed spans, a page at a time."""
+        page: list[SpanRecord] = []
+        for span in spans:
+            page.append(span)
+            if len(page) == DEFAULT_LIMIT:
+                yield from self._filled_page(page)
+                page = []
+        yield from self._filled_page(page)
+
+    def _filled_page(self, page: list[SpanRecord]) -> Iterable[SpanRecord]:
+        lacking = {span.trace_id for span in page if _lacks_traceback(span)}
+        return _filled(page, self._read_failures(sorted(lacking))) if lacking else page
+
+    @abstractmethod
+    def _read_spans(self, wanted: SpanFilter, limit: int | None) -> Iterator[SpanRecord]:
+        """The wanted spans by ``(start_ns, span_id)`` descending, each once, at most ``limit``."""
+
+    @abstractmethod
+    def _read_trace(self, trace_id_prefix: str) -> list[SpanRecord]:
+        """Each span once whose trace id begins with these lower-case hex digits, in any order."""
+
+    @abstractmethod
+    def _read_failures(self, trace_ids: Sequence[str]) -> Iterable[SpanRecord]:
+        """The failed spans of these traces that carry a traceback, in any order."""
+
+    @abstractmethod
+    def _read_statistics(self, wanted: SpanFilter, group_as: str | None) -> Iterable[Statistics]:
+        """One `Statistics` a `SpanRecord.qualified_name`, or a single one named ``group_as``."""
+
+    @abstractmethod
+    def _read_events(self, wanted: EventFilter, limit: int | None) -> Iterator[EventRecord]:
+        """The wanted events by ``time_ns`` descending, at most ``limit``."""
+
+
+def _filled(spans: Iterable[SpanRecord], failures: Iterable[SpanRecord]) -> Iterator[SpanRecord]:
+    """The spans, those that failed above a recorded exception given its traceback.
+
+    The exception event stands on the deepest span alone; an outer span is matched by trace, type and message.
+    """
+    known = {_failure_key(span): span.error["traceback"] for span in failures if span.error.get("traceback")}
+    for span in spans:
+        traceback = known.get(_failure_key(span)) if _lacks_traceback(span) else None
+        yield span if traceback is None else replace(span, error={**span.error, "traceback": traceback})
+
+
+def _failure_key(span: SpanRecord) -> tuple[str, str | None, str | None]:
+    return span.trace_id, span.error.get("type"), span.error.get("message")
+
+
+def _lacks_traceback(span: SpanRecord) -> bool:
+    return bool(span.error) and "traceback" not in span.error
+
+
+def _lasted(record: SpanRecord, min_duration_ns: int) -> bool:
+    return record.end_ns is not None and record.end_ns - record.start_ns >= min_duration_ns
+
+
+def _none_last(value: float | None) -> float:
+    return float("-inf") if value is None else value
+
+
+def _known_status(status: str | None) -> str | None:
+    if status is not None and status not in STATUSES:
+        raise QueryError(f"status is {status!r}; expected one of {', '.join(STATUSES)}.")
+    return status
+
+
+def _checked_limit(limit: int | None) -> int | None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        raise QueryError(f"limit is {limit!r}; expected a whole number from 0, or None for all.")
+    return limit
+
+
+def _hex_id(trace_id: str | None) -> str | None:
+    if trace_id is None:
+        return None
+    text = _trace_prefix(trace_id)
+    if len(text) != 32:
+        raise QueryError(f"trace_id is {trace_id!r}; expected 32 hexadecimal digits.")
+    return text
+
+
+def _trace_prefix(trace_id: str) -> str:
+    text = trace_id.strip().lower().removeprefix("0x")
+    if not re.fullmatch(r"[0-9a-f]{1,32}", text):
+        raise QueryError(f"trace_id is {trace_id[:60]!r}; expected up to 32 hexadecimal digits.")
+    return text
+
+
+def _position(after: SpanRecord | str | None) -> tuple[int, str] | None:
+    if after is None:
+        return None
+    if isinstance(after, SpanRecord):
+        return after.start_ns, after.span_id
+    match = _CURSOR.fullmatch(after)
+    if match is None:
+        raise QueryError(f"after is {after[:60]!r}; expected the cursor that the previous page ended with.")
+    return int(match[1]), match[2]

@@ -1,0 +1,274 @@
+"""What a store holds: frozen records of spans and events, and their one JSON form.
+
+A record is made once, when a span or event leaves the SDK (`otel_tracker.recording`), and is all that
+exporters, stores, queries and faces ever see. Its values are *plain*: None, bool, 64-bit int, finite float,
+str, list and dict with str keys, so that every format can hold every record without loss.
+
+`to_dict()` gives the JSON object as it lies in a JSONL line: keys in a fixed order, absent when empty.
+`span_from_dict` and `event_from_dict` are its inverses.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from otel_tracker.timestamps import NS_PER_MS, format_time, parse_time, to_datetime
+
+SCHEMA = 1
+"""The version of the JSON form below; a reader refuses a newer one."""
+
+COMPLETED = "completed"
+FAILED = "failed"
+STARTED = "started"
+ABORTED = "aborted"
+STATUSES = (STARTED, COMPLETED, FAILED, ABORTED)
+
+INT64_MIN = -(2**63)
+INT64_MAX = 2**63 - 1
+
+# Deeper than anything that capture produces; an attribute of somebody else's that is deeper becomes text.
+_MAX_DEPTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRecord:
+    """One execution: a span as it is stored.
+
+    ``start_ns`` and ``end_ns`` are nanoseconds since the epoch; ``end_ns`` is None while ``status`` is
+    ``started`` or ``aborted``. ``function`` is the qualified name inside ``module``; both are empty for a span
+    that stands for no function (an HTTP request, a `span()` block). ``error`` holds ``type``, ``message`` and,
+    where it is known, ``traceback``.
+    """
+
+    trace_id: str
+    span_id: str
+    name: str
+    start_ns: int
+    end_ns: int | None = None
+    parent_span_id: str = ""
+    kind: str = "internal"
+    function: str = ""
+    module: str = ""
+    status: str = COMPLETED
+    args: Mapping[str, Any] = field(default_factory=dict)
+    result: Any = None
+    has_result: bool = False
+    error: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    events: Sequence[Mapping[str, Any]] = ()
+    links: Sequence[Mapping[str, Any]] = ()
+    status_code: str = "UNSET"
+    status_message: str = ""
+    scope: str = ""
+    resource: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def duration_ms(self) -> float | None:
+        """Milliseconds from start to end, or None while there is no end."""
+        return None if self.end_ns is None else (self.end_ns - self.start_ns) / NS_PER_MS
+
+    @property
+    def start(self) -> datetime:
+        """The start as an aware UTC datetime (microseconds; ``start_ns`` is exact)."""
+        return to_datetime(self.start_ns)
+
+    @property
+    def end(self) -> datetime | None:
+        """The end as an aware UTC datetime, or None while there is none."""
+        return None if self.end_ns is None else to_datetime(self.end_ns)
+
+    @property
+    def qualified_name(self) -> str:
+        """What statistics group by: the dotted function (``shop.cart.Cart.total``), or else the span name."""
+        if not self.function:
+            return self.name
+        return f"{self.module}.{self.function}" if self.module else self.function
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record's JSON object."""
+        fields: dict[str, Any] = {
+            "schema": SCHEMA,
+            "type": "span",
+            "trace_id": self.trace_id,
+            "span_id": self.span_id,
+            "parent_span_id": self.parent_span_id,
+            "name": self.name,
+            "kind": self.kind,
+            "function": self.function,
+            "module": self.module,
+            "status": self.status,
+            "start": format_time(self.start_ns),
+            "end": None if self.end_ns is None else format_time(self.end_ns),
+            "duration_ms": self.duration_ms,
+            "args": dict(self.args),
+            "result": self.result,
+            "error": dict(self.error),
+            "attributes": dict(self.attributes),
+            "events": [dict(event) for event in self.events],
+            "links": [dict(link) for link in self.links],
+            "status_code": self.status_code,
+            "status_message": self.status_message,
+            "scope": self.scope,
+            "resource": dict(self.resource),
+        }
+        return _without_absent(fields, keep=("name", "result") if self.has_result else ("name",))
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """One event as it is stored: a log record that bears an event name.
+
+    ``category`` is the name up to the first dot. ``trace_id`` and ``span_id`` are empty outside any sampled span.
+    """
+
+    name: str
+    time_ns: int
+    severity: str = "INFO"
+    trace_id: str = ""
+    span_id: str = ""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    error: Mapping[str, str] = field(default_factory=dict)
+    resource: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def category(self) -> str:
+        """The name up to the first dot."""
+        return self.name.partition(".")[0]
+
+    @property
+    def time(self) -> datetime:
+        """When it happened, as an aware UTC datetime (microseconds; ``time_ns`` is exact)."""
+        return to_datetime(self.time_ns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record's JSON object."""
+        fields: dict[str, Any] = {
+            "schema": SCHEMA,
+            "type": "event",
+            "name": self.name,
+            "category": self.category,
+            "severity": self.severity,
+            "time": format_time(self.time_ns),
+            "trace_id": self.trace_id,
+            "span_id": self.span_id,
+            "properties": dict(self.properties),
+            "body": self.body,
+            "error": dict(self.error),
+            "resource": dict(self.resource),
+        }
+        return _without_absent(fields, keep=("name",))
+
+
+def span_from_dict(fields: Mapping[str, Any]) -> SpanRecord:
+    """The record whose `to_dict()` this is; unknown keys are ignored.
+
+    Raises ValueError, KeyError or TypeError when it is none.
+    """
+    _check(fields, "span")
+    end = fields.get("end")
+    return SpanRecord(
+        trace_id=_text(fields["trace_id"]),
+        span_id=_text(fields["span_id"]),
+        parent_span_id=_text(fields.get("parent_span_id", "")),
+        name=_text(fields["name"]),
+        kind=_text(fields.get("kind", "internal")),
+        function=_text(fields.get("function", "")),
+        module=_text(fields.get("module", "")),
+        status=_text(fields.get("status", COMPLETED)),
+        start_ns=parse_time(fields["start"]),
+        end_ns=None if end is None else parse_time(end),
+        args=_mapping(fields.get("args", {})),
+        result=fields.get("result"),
+        has_result="result" in fields,
+        error=_mapping(fields.get("error", {})),
+        attributes=_mapping(fields.get("attributes", {})),
+        events=tuple(_mapping(event) for event in fields.get("events", ())),
+        links=tuple(_mapping(link) for link in fields.get("links", ())),
+        status_code=_text(fields.get("status_code", "UNSET")),
+        status_message=_text(fields.get("status_message", "")),
+        scope=_text(fields.get("scope", "")),
+        resource=_mapping(fields.get("resource", {})),
+    )
+
+
+def event_from_dict(fields: Mapping[str, Any]) -> EventRecord:
+    """The record whose `to_dict()` this is; unknown keys are ignored.
+
+    Raises ValueError, KeyError or TypeError when it is none.
+    """
+    _check(fields, "event")
+    return EventRecord(
+        name=_text(fields["name"]),
+        time_ns=parse_time(fields["time"]),
+        severity=_text(fields.get("severity", "INFO")),
+        trace_id=_text(fields.get("trace_id", "")),
+        span_id=_text(fields.get("span_id", "")),
+        properties=_mapping(fields.get("properties", {})),
+        body=fields.get("body"),
+        error=_mapping(fields.get("error", {})),
+        resource=_mapping(fields.get("resource", {})),
+    )
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """A value that every store and format can hold, from anything that OTel accepts as an attribute.
+
+    NaN and the infinities become ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` (as OTLP JSON writes them), an
+    integer beyond 64 bits its decimal digits, bytes their base64 text, any other type its ``str()``.
+    """
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        return int(value) if INT64_MIN <= value <= INT64_MAX else _digits(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else _non_finite(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(bytes(value)).decode("ascii")
+    if depth >= _MAX_DEPTH:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(item, depth + 1) for item in value]
+    return str(value)
+
+
+def _digits(value: int) -> str:
+    # str() refuses integers of more than 4300 digits (CVE-2020-10735); hexadecimal has no such limit.
+    return str(value) if value.bit_length() < 8192 else hex(value)
+
+
+def _non_finite(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+def _without_absent(fields: dict[str, Any], keep: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key in keep or not (value is None or value in ("", {}, []))}
+
+
+def _check(fields: Mapping[str, Any], kind: str) -> None:
+    if fields.get("type") != kind:
+        raise ValueError(f"expected a record of type {kind!r}, found {fields.get('type')!r}")
+    schema = fields.get("schema", SCHEMA)
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise ValueError(f"the record has schema {schema!r}; this version reads up to {SCHEMA}")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, found {type(value).__name__}")
+    return value
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"expected an object, found {type(value).__name__}")
+    return value

@@ -1,0 +1,94 @@
+"""Every test runs in an empty folder, with no ``OTEL_*`` variable and no configuration, and leaves the same behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import hypothesis
+import opentelemetry._logs._internal as logs_internal
+import pytest
+from opentelemetry import context, trace
+from opentelemetry.util._once import Once
+
+from otel_tracker import diagnostics, enable, lifecycle, settings
+from otel_tracker.tracing import switch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# The same examples in every run and no folder of them: a red test can be repeated, in any order and by any worker.
+hypothesis.settings.register_profile("repeatable", deadline=None, database=None, derandomize=True)
+hypothesis.settings.load_profile("repeatable")
+
+_THREAD_NAMES = ("OtelBatch", "OtelPeriodic", "otel-tracker")
+_THREAD_END_S = 5.0
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path) -> Iterator[None]:
+    """Nothing of the developer's environment before the test; afterwards the proof that nothing of ours is left."""
+    variables = _without_variables()
+    folder = os.getcwd()
+    os.chdir(tmp_path)
+    _forget_configuration()
+    threads, handlers = set(threading.enumerate()), list(diagnostics.logger.handlers)
+    yield
+    left = [*_left_in_process(), *_left_threads(threads), *_left_handlers(handlers)]
+    _forget_everything(handlers)
+    os.chdir(folder)
+    os.environ.update(variables)
+    assert not left, f"the test left behind: {', '.join(left)}"
+
+
+def _without_variables() -> dict[str, str]:
+    return {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("OTEL_")}
+
+
+def _forget_configuration() -> None:
+    settings._arguments.clear()
+    lifecycle.forget_cached_settings()
+    diagnostics.forget_said()
+    enable()
+
+
+def _left_in_process() -> Iterator[str]:
+    if trace._TRACER_PROVIDER is not None:
+        yield "a tracer provider"
+    if logs_internal._LOGGER_PROVIDER is not None:
+        yield "a logger provider"
+    if trace.get_current_span() is not trace.INVALID_SPAN:
+        yield "a current span"
+    if lifecycle._installation is not None or lifecycle._is_shut_down:
+        yield "the state of configure()"
+    if not switch.is_enabled():
+        yield "disable()"
+    yield from (f"the variable {name}" for name in os.environ if name.startswith("OTEL_"))
+
+
+def _left_threads(before: set[threading.Thread]) -> Iterator[str]:
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith(_THREAD_NAMES):
+            thread.join(_THREAD_END_S)
+            if thread.is_alive():
+                yield f"the thread {thread.name}"
+
+
+def _left_handlers(before: list[logging.Handler]) -> Iterator[str]:
+    yield from (f"the log handler {handler}" for handler in diagnostics.logger.handlers if handler not in before)
+
+
+def _forget_everything(handlers: list[logging.Handler]) -> None:
+    """What one test left must not fail the next as well."""
+    trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE = None, Once()
+    logs_internal._LOGGER_PROVIDER, logs_internal._LOGGER_PROVIDER_SET_ONCE = None, Once()
+    if trace.get_current_span() is not trace.INVALID_SPAN:
+        context.attach(context.Context())
+    lifecycle._installation, lifecycle._is_shut_down = None, False
+    diagnostics.logger.handlers[:] = handlers
+    diagnostics.logger.setLevel(logging.NOTSET)
+    _without_variables()
+    _forget_configuration()
