@@ -7,6 +7,7 @@ it to the same answers as every other.
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from otel_tracker.errors import QueryError
-from otel_tracker.records import STATUSES, EventRecord, SpanRecord
+from otel_tracker.records import INT64_MAX, INT64_MIN, KINDS, STATUSES, EventRecord, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker.timestamps import NS_PER_MS, time_bound
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 DEFAULT_LIMIT = 100
-_CURSOR = re.compile(r"(-?\d+)-([0-9a-f]{16})")
+_CURSOR = re.compile(r"(-?\d{1,19})-([0-9a-f]{16})")
 _STATISTICS_ORDERS = tuple(name for name in Statistics.__dataclass_fields__ if name != "function_name")
 
 
@@ -135,13 +136,13 @@ class StoreReader(ABC):
         or its `cursor_of`, as ``after``.
         """
         wanted = SpanFilter(
-            function_name=function_name,
+            function_name=_name(function_name, "function_name"),
             status=_known_status(status),
             start_ns=time_bound(start_time, "start_time"),
             end_ns=time_bound(end_time, "end_time"),
             trace_id=_hex_id(trace_id),
-            kind=None if kind is None else kind.lower(),
-            min_duration_ns=None if min_duration_ms is None else int(min_duration_ms * NS_PER_MS),
+            kind=_known_kind(kind),
+            min_duration_ns=_duration_ns(min_duration_ms),
             after=_position(after),
         )
         return self._with_tracebacks(self._read_spans(wanted, _checked_limit(limit)))
@@ -164,7 +165,7 @@ class StoreReader(ABC):
     ) -> Statistics:
         """One `Statistics` over every execution that ``function_name`` (name or glob) means; zeros when none does."""
         wanted = SpanFilter(
-            function_name=function_name,
+            function_name=_name(function_name, "function_name"),
             start_ns=time_bound(start_time, "start_time"),
             end_ns=time_bound(end_time, "end_time"),
         )
@@ -185,8 +186,8 @@ class StoreReader(ABC):
         if order_by not in _STATISTICS_ORDERS:
             raise QueryError(f"order_by is {order_by!r}; expected one of {', '.join(_STATISTICS_ORDERS)}.")
         wanted = SpanFilter(
-            function_name=function_name,
-            kind=None if kind is None else kind.lower(),
+            function_name=_name(function_name, "function_name"),
+            kind=_known_kind(kind),
             start_ns=time_bound(start_time, "start_time"),
             end_ns=time_bound(end_time, "end_time"),
         )
@@ -205,7 +206,7 @@ class StoreReader(ABC):
     ) -> Iterator[EventRecord]:
         """Events, newest first; ``name`` is an event name or a glob such as ``"checkout.*"``."""
         wanted = EventFilter(
-            name=name,
+            name=_name(name, "name"),
             start_ns=time_bound(start_time, "start_time"),
             end_ns=time_bound(end_time, "end_time"),
             trace_id=_hex_id(trace_id),
@@ -291,10 +292,33 @@ def _known_status(status: str | None) -> str | None:
     return status
 
 
+def _known_kind(kind: str | None) -> str | None:
+    known = kind.lower() if isinstance(kind, str) else kind
+    if known is not None and known not in KINDS:
+        raise QueryError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}.")
+    return known
+
+
+def _name(value: str | None, parameter: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise QueryError(f"{parameter} is {value!r}; expected a name or a glob such as 'shop.*'.")
+    return value
+
+
+def _duration_ns(duration_ms: float | None) -> int | None:
+    if duration_ms is None:
+        return None
+    if isinstance(duration_ms, bool) or not isinstance(duration_ms, (int, float)) or not 0 <= duration_ms < math.inf:
+        raise QueryError(f"min_duration_ms is {duration_ms!r}; expected a number of milliseconds from 0.")
+    return int(min(duration_ms * NS_PER_MS, INT64_MAX))
+
+
 def _checked_limit(limit: int | None) -> int | None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
         raise QueryError(f"limit is {limit!r}; expected a whole number from 0, or None for all.")
-    return limit
+    return min(limit, INT64_MAX)
 
 
 def _hex_id(trace_id: str | None) -> str | None:
@@ -318,7 +342,7 @@ def _position(after: SpanRecord | str | None) -> tuple[int, str] | None:
         return None
     if isinstance(after, SpanRecord):
         return after.start_ns, after.span_id
-    match = _CURSOR.fullmatch(after)
-    if match is None:
-        raise QueryError(f"after is {after[:60]!r}; expected the cursor that the previous page ended with.")
+    match = _CURSOR.fullmatch(str(after))
+    if match is None or not INT64_MIN <= int(match[1]) <= INT64_MAX:
+        raise QueryError(f"after is {str(after)[:60]!r}; expected the cursor that the previous page ended with.")
     return int(match[1]), match[2]

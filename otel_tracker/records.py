@@ -27,6 +27,7 @@ FAILED = "failed"
 STARTED = "started"
 ABORTED = "aborted"
 STATUSES = (STARTED, COMPLETED, FAILED, ABORTED)
+KINDS = ("internal", "server", "client", "producer", "consumer")
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
@@ -222,8 +223,10 @@ def plain(value: Any, depth: int = 0) -> Any:
     NaN and the infinities become ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` (as OTLP JSON writes them), an
     integer beyond 64 bits its decimal digits, bytes their base64 text, any other type its ``str()``.
     """
-    if value is None or isinstance(value, (bool, str)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return value if type(value) is str else str.__str__(value)  # an enum's member has a type and a str() of its own
     if isinstance(value, int):
         return int(value) if INT64_MIN <= value <= INT64_MAX else _digits(value)
     if isinstance(value, float):
@@ -231,12 +234,19 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(bytes(value)).decode("ascii")
     if depth >= _MAX_DEPTH:
-        return str(value)
+        return _str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [plain(item, depth + 1) for item in value]
-    return str(value)
+    return _str(value)
+
+
+def _str(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
 
 
 def _digits(value: int) -> str:

@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from os import PathLike, fspath
 from pathlib import Path
 
+from otel_tracker.diagnostics import logger
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError, UnknownStoreError
 from otel_tracker.query import StoreReader
 
@@ -47,7 +48,8 @@ def installed_stores() -> dict[str, Store]:
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         try:
             store = entry_point.load()
-        except ImportError:
+        except Exception as error:  # a package of anybody's; the other stores shall work
+            logger.debug("the store %s does not import", entry_point.name, exc_info=error)
             continue
         if isinstance(store, Store):
             stores.setdefault(entry_point.name, store)
@@ -91,8 +93,9 @@ def _store_for_content(path: Path) -> Store:
         raise StoreNotFoundError(
             f"There is no store at {path}. Run your program first, or name the store with --store."
         ) from None
-    except OSError as error:
-        raise StoreUnreadableError(f"{path} cannot be read: {error.strerror}.") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StoreUnreadableError(f"{path} cannot be read: {reason}.") from None
     for store in installed_stores().values():
         if store.recognises(head):
             return store

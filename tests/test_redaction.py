@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from otel_tracker import diagnostics, redaction, settings
 from otel_tracker.redaction import KEY_PATTERNS, MAX_TEXT, REDACTED, VALUE_PATTERNS, Redactor
-from otel_tracker.secret_patterns import ASSIGNED_NAME, ASSIGNED_VALUE, CARD_NUMBER, HEADER_VALUE, KEY_STEM
+from otel_tracker.redaction.patterns import ASSIGNED_NAME, ASSIGNED_VALUE, CARD_NUMBER, HEADER_VALUE, KEY_STEM
 
 SECRET_NAMES = """
 password passwd pwd PASSWORD password2 userPassword db_password password_hash passphrase secret client_secret

@@ -5,7 +5,7 @@ dictionaries and lists. One walk bounds and redacts together: six levels, fifty 
 each text and one for the whole, so that a list of ten million costs what a list of fifty does. What the value's own
 code does (a `repr` that raises, a `__len__` that lies) stays here; only what ends a program passes through.
 
-Knows neither OpenTelemetry nor any third-party type; `otel_tracker.value_kinds` does the latter.
+Knows neither OpenTelemetry nor any third-party type; `otel_tracker.capture.kinds` does the latter.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 from otel_tracker import settings
-from otel_tracker.json_text import JsonText, fitted_json
+from otel_tracker.capture.json_text import JsonText, fitted_json
 from otel_tracker.redaction import REDACTED, redactor
-from otel_tracker.sensitive import Sensitive, sensitive_names, sensitive_parameters
-from otel_tracker.value_walk import INT64_MAX, INT64_MIN, SHORT, UNREADABLE, Limits, Rules, Walk
+from otel_tracker.capture.sensitive import Sensitive, sensitive_names, sensitive_parameters
+from otel_tracker.capture.walk import INT64_MAX, INT64_MIN, SHORT, UNREADABLE, Limits, Rules, Walk
 
 __all__ = [
     "JsonText",

@@ -1,7 +1,7 @@
 """Replaces secrets by ``[redacted]``: by the name they stand under, and by their shape inside a text.
 
 The bottom layer of capture, and of the records made from spans of others. The tables are in
-`otel_tracker.secret_patterns`; the settings add to them. Every expression runs in time that grows with the text
+`otel_tracker.redaction.patterns`; the settings add to them. Every expression runs in time that grows with the text
 and no faster, a text without any trigger costs about a microsecond, and one beyond `MAX_TEXT` is cut: what was not
 read must not be shown. Nothing here knows OpenTelemetry, nothing mutates what it is given.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from otel_tracker import settings
 from otel_tracker.attributes import ARGS_JSON_PREFIX, RESULT_JSON
 from otel_tracker.diagnostics import say_once
-from otel_tracker.secret_patterns import (
+from otel_tracker.redaction.patterns import (
     ASSIGNED_NAME,
     ASSIGNED_VALUE,
     CARD_NUMBER,

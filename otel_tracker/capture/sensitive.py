@@ -14,7 +14,7 @@ import typing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from otel_tracker.type_facts import instance_dict, module_of, mro_of
+from otel_tracker.capture.facts import instance_dict, module_of, mro_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
