@@ -87,10 +87,15 @@ def _names(given: Iterable[str]) -> list[str]:
 
 
 def _destinations(names: list[str], group: str, variable: str, *, is_strict: bool) -> list[Destination]:
-    found = []
+    """Each once: ``jsonl`` and ``otel_tracker_jsonl`` are the same, and would store everything twice."""
+    found: list[Destination] = []
+    seen: set[str] = set()
     for name in names:
         point = _found_or_said(name, group, variable) if is_strict else entry_point_of(name, group)
-        exporter = None if point is None else _made(name, point, variable)
+        if point is None or point.name in seen:
+            continue
+        seen.add(point.name)
+        exporter = _made(name, point, variable)
         if exporter is not None:
             found.append(Destination(name, exporter))
     return found

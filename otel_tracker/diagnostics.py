@@ -24,7 +24,10 @@ def say_once(sentence: str, *, level: int = logging.WARNING, key: str | None = N
         if remembered in _said or len(_said) >= _MAX_REMEMBERED:
             return
         _said.add(remembered)
-    logger.log(level, "%s", sentence)
+    try:
+        logger.log(level, "%s", sentence)
+    except Exception:  # noqa: S110 - a handler of the program's own; there is nobody left to tell
+        pass
 
 
 def report_internal_error(where: str, error: BaseException) -> None:

@@ -53,9 +53,17 @@ def start(*, auto_instrumentation_version: str | None = None) -> None:
             if _is_shut_down:
                 say_once("configure() after shutdown() changes no destinations; start a new process for that.")
             return
-        from otel_tracker.providers import install
+        try:
+            from otel_tracker.providers import install
 
-        _installation = install(auto_instrumentation_version=auto_instrumentation_version)
+            _installation = install(auto_instrumentation_version=auto_instrumentation_version)
+        except Exception as error:  # the SDK reads limits while it is imported, and raises for one that is no number
+            reason = str(error).replace("\n", " ")[:300]
+            say_once(
+                f"The OpenTelemetry SDK cannot be used ({type(error).__name__}: {reason}); nothing is traced. "
+                "Mend the variable that the sentence names."
+            )
+            return
         logger.debug("effective settings: %s", settings.effective())
 
 

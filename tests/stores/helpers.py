@@ -88,7 +88,9 @@ class StoreUnderTest:
     def close(self) -> None:
         for child in self.children:
             child.kill()
-            child.communicate()
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
         for closable in (*self.writers, *self.readers):
             closable.close()
 

@@ -127,11 +127,15 @@ def _marks(connection: sqlite3.Connection) -> tuple[int, int, bool]:
         connection.execute("BEGIN")
     try:
         application_id, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
-        is_empty = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+        is_blank = not (application_id or version or _has_tables(connection))
     finally:
         if is_own_transaction and connection.in_transaction:
             connection.execute("ROLLBACK")
-    return application_id, version, is_empty and not application_id and not version
+    return application_id, version, is_blank
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
 
 
 def _create_file(path: Path) -> None:
