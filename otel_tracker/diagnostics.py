@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from contextlib import suppress
 
 logger = logging.getLogger("otel_tracker")
 
@@ -24,10 +25,8 @@ def say_once(sentence: str, *, level: int = logging.WARNING, key: str | None = N
         if remembered in _said or len(_said) >= _MAX_REMEMBERED:
             return
         _said.add(remembered)
-    try:
+    with suppress(Exception):  # a handler of the program's own failed; there is nobody left to tell
         logger.log(level, "%s", sentence)
-    except Exception:  # noqa: S110 - a handler of the program's own; there is nobody left to tell
-        pass
 
 
 def report_internal_error(where: str, error: BaseException) -> None:

@@ -6,10 +6,10 @@ Neither ever raises: an exception in either would silently switch every instrume
 from __future__ import annotations
 
 import os
+from importlib.metadata import entry_points
 from typing import Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined] # upstream switches it off
-from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
 from otel_tracker.diagnostics import logger, report_internal_error, say_once
 from otel_tracker.lifecycle import start
@@ -22,6 +22,8 @@ ENVIRONMENT_DEFAULTS = {
     "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION": "false",
 }
 
+_OWN = "otel_tracker"
+
 # Two spans for every ASGI message say nothing that the request's own span does not
 # (open-telemetry/opentelemetry-python-contrib#831).
 _INSTRUMENTOR_OPTIONS: dict[str, dict[str, Any]] = {"fastapi": {"exclude_spans": ["send", "receive"]}}
@@ -33,6 +35,8 @@ class OtelTrackerDistro(BaseDistro):  # type: ignore[misc] # the base is not typ
     def _configure(self, **kwargs: Any) -> None:
         for variable, default in ENVIRONMENT_DEFAULTS.items():
             os.environ.setdefault(variable, default)
+        if len(entry_points(group="opentelemetry_configurator")) > 1:
+            _assert_ours()
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
         """Activate an instrumentor; one that fails is said in one sentence and leaves the others alone.
@@ -60,16 +64,39 @@ class OtelTrackerDistro(BaseDistro):  # type: ignore[misc] # the base is not typ
             logger.debug("instrumentor %s failed", entry_point.name, exc_info=error)
 
 
-class OtelTrackerConfigurator(_OTelSDKConfigurator):
-    """Our providers and destinations; with ``OTEL_CONFIG_FILE`` the SDK's declarative configuration."""
+def _assert_ours() -> None:
+    """Beside another distribution: say that the choice was luck, and make the configurator ours as well.
 
-    def _configure(self, **kwargs: Any) -> None:
+    The launcher picks the two apart from one another, each by the order in which it happens to find them.
+    """
+    others = {point.name for point in entry_points(group="opentelemetry_distro")} - {_OWN}
+    if others and "OTEL_PYTHON_DISTRO" not in os.environ:
+        say_once(
+            f"Another OpenTelemetry distribution is installed beside otel-tracker ({', '.join(sorted(others))}), "
+            "and which one is taken is not certain. "
+            f"Set OTEL_PYTHON_DISTRO={_OWN} and OTEL_PYTHON_CONFIGURATOR={_OWN}, or uninstall the other."
+        )
+    os.environ.setdefault("OTEL_PYTHON_CONFIGURATOR", _OWN)
+
+
+class OtelTrackerConfigurator:
+    """Our providers and destinations; with ``OTEL_CONFIG_FILE`` the SDK's declarative configuration.
+
+    The SDK is imported inside, because with some variables (a limit that is no number) that raises.
+    """
+
+    def configure(self, **kwargs: Any) -> None:
+        """Set up the SDK; what `opentelemetry-instrument` calls."""
+        config_file = os.environ.get("OTEL_CONFIG_FILE")
         try:
-            if os.environ.get("OTEL_CONFIG_FILE"):
-                super()._configure()  # type: ignore[no-untyped-call]
+            if config_file:
+                from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+
+                _OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]
             else:
                 start(auto_instrumentation_version=kwargs.get("auto_instrumentation_version"))
         except Exception as error:
-            if os.environ.get("OTEL_CONFIG_FILE"):
+            if config_file:
                 say_once(f"OTEL_CONFIG_FILE cannot be used ({error}); nothing is traced. Mend the file or unset it.")
-            report_internal_error("setting up the SDK", error)
+            else:
+                report_internal_error("setting up the SDK", error)

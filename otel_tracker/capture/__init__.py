@@ -16,9 +16,9 @@ from typing import Any
 
 from otel_tracker import settings
 from otel_tracker.capture.json_text import JsonText, fitted_json
-from otel_tracker.redaction import REDACTED, redactor
 from otel_tracker.capture.sensitive import Sensitive, sensitive_names, sensitive_parameters
 from otel_tracker.capture.walk import INT64_MAX, INT64_MIN, SHORT, UNREADABLE, Limits, Rules, Walk
+from otel_tracker.redaction import REDACTED, redactor
 
 __all__ = [
     "JsonText",

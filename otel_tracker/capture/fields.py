@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from otel_tracker.redaction.patterns import REDACTED
-from otel_tracker.capture.sensitive import Sensitive, sensitive_fields
 from otel_tracker.capture.facts import MISSING, class_attribute, instance_dict, stored, type_name
+from otel_tracker.capture.sensitive import Sensitive, sensitive_fields
+from otel_tracker.redaction.patterns import REDACTED
 
 MAX_ITEMS = 50
 """Entries kept of a container."""

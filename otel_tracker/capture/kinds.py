@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from otel_tracker.redaction.patterns import REDACTED
 from otel_tracker.capture.facts import MISSING, class_attribute, class_dict, instance_dict, module_of, mro_of, type_name
 from otel_tracker.capture.fields import MARKS, MAX_ITEMS, Handler, Items, Pairs, django_model, namespace
+from otel_tracker.redaction.patterns import REDACTED
 
 _MAX_DIGITS_BITS = 8_192  # str() of a much longer integer is refused (CVE-2020-10735), and slow
 _MAX_KNOWN_TYPES = 1_024

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from otel_tracker.redaction.patterns import REDACTED
 from otel_tracker.capture.facts import type_name
 from otel_tracker.capture.fields import Items, Pairs
 from otel_tracker.capture.kinds import digits, simplified
+from otel_tracker.redaction.patterns import REDACTED
 
 if TYPE_CHECKING:
     from otel_tracker.redaction import Redactor

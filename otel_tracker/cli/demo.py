@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from otel_tracker import attributes
 from otel_tracker.cli.files import OutputError, cannot_write, whole_file
 from otel_tracker.cli.options import example, json_option
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
@@ -112,7 +113,7 @@ def _check_output(output: Path) -> None:
         raise OutputError(f"The demo does not replace {output}: {error}") from None
     from otel_tracker.cli.demo_shop import SERVICE_NAME
 
-    if newest is not None and newest.resource.get("service.name") != SERVICE_NAME:
+    if newest is not None and newest.resource.get(attributes.SERVICE_NAME) != SERVICE_NAME:
         raise OutputError(f"{output} holds traces that are no demo's, so it is not replaced. Choose another --output.")
     try:
         with tempfile.TemporaryFile(dir=output.parent):

@@ -19,11 +19,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def span(name: str, /, **attributes: Any) -> SpanBlock:
-    """Record a span around a block: ``with span("load", rows=3) as s:``, ``async with``, or ``@span("load")``.
+    """Record a span around a block of code, or around every call of a function that it decorates.
 
-    Yields the OpenTelemetry span, which takes more attributes (``s.set_attribute``); where nothing is recorded it
-    is one that ignores them. Attribute values are bounded and redacted. An exception that leaves the block is
-    recorded and goes on. One object may be used again, also inside itself and from several threads and tasks.
+    ``with span("load", rows=3) as s:``, ``async with span("load"):`` or ``@span("load")``. Yields the OpenTelemetry
+    span, which takes more attributes (``s.set_attribute``); where nothing is recorded it is one that ignores them.
+    Attribute values are bounded and redacted. An exception that leaves the block is recorded and goes on. One object
+    may be used again, also inside itself and from several threads and tasks.
 
     Raises ValueError for an empty name.
     """

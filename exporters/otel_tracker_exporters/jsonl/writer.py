@@ -116,6 +116,8 @@ class JsonlWriter:
 def _open(path: Path) -> int:
     """A descriptor of the file, created with mode 0600; refuses what is no file, where opening could block."""
     _make_folder(path.parent)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a directory")
     if path.exists() and not path.is_file():
         raise OSError(0, "it is no regular file")
     return os.open(path, _FLAGS, 0o600)
@@ -175,6 +177,8 @@ def _acquire(fd: int) -> bool:
 def _sentence_of(path: str, error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"The disk that holds {path} is full. Make room, or set OTEL_TRACKER_JSONL_PATH to another disk."
+    if error.errno == errno.EISDIR:
+        return f"{path} is a directory; expected a JSONL file. Set OTEL_TRACKER_JSONL_PATH to a file inside it."
     reason = error.strerror or str(error)
     return (
         f"{path} cannot be written: {reason[:1].lower()}{reason[1:]}; expected a file that you may append to. "

@@ -1,0 +1,1 @@
+"""The package in its real surroundings: launchers, frameworks, other packages."""
