@@ -176,7 +176,8 @@ CAPTURE_MAX_LENGTH = Setting(
     parse_whole,
     "a whole number of characters from 0",
     "Set it to 1000, or unset it.",
-    "Characters kept of a captured string; a whole value's JSON text gets four times that. 0 means no limit.",
+    "Characters kept of a captured string; a whole value's JSON text gets four times that. 0 means no limit "
+    "(one million while secrets are redacted).",
 )
 REDACT_ENABLED = _bool(
     "redact_enabled", "OTEL_TRACKER_REDACT_ENABLED", True, "Whether secrets are replaced by `[redacted]`."

@@ -9,11 +9,12 @@ import itertools
 import json
 from typing import Annotated, Any, NamedTuple
 
-import attrs
-import pydantic
 import pytest
 
 from otel_tracker.capture import JsonText, Sensitive, capture_value
+
+attrs = pytest.importorskip("attrs")
+pydantic = pytest.importorskip("pydantic")
 
 
 def shown(value: object) -> Any:

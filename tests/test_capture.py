@@ -9,8 +9,6 @@ import math
 import types
 from typing import Any
 
-import numpy as np
-import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +27,9 @@ from odd_values import (
 from otel_tracker import capture, redaction, settings
 from otel_tracker.capture import JsonText, Limits, capture_tree, capture_value
 from otel_tracker.redaction import REDACTED
+
+np = pytest.importorskip("numpy")
+pydantic = pytest.importorskip("pydantic")
 
 
 @pytest.fixture(autouse=True)

@@ -107,10 +107,11 @@ def test_missing_extra_is_said_with_the_command_that_installs_it(
     """`otlp` needs a package that the core does not install."""
     monkeypatch.setattr(destinations, "entry_points", lambda **_: ())
     assert named("otlp") == ([], [])
-    assert said() == [
+    (sentence,) = said()
+    assert sentence == (
         "OTEL_TRACES_EXPORTER names otlp, which needs opentelemetry-exporter-otlp-proto-http. "
         'Run: pip install "otel-tracker[otlp]".'
-    ]
+    )
 
 
 def test_otlp_is_http_unless_the_protocol_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,12 +139,15 @@ def test_exporter_that_cannot_be_made_is_one_sentence_and_the_others_work(
         "[opentelemetry_traces_exporter]\nmade = fakeexporter:Exporter\ngone = fakeexporter:Missing\n",
     )
     assert named("made", "gone", "jsonl")[0] == [JsonlSpanExporter]
-    assert said() == [
+    made, gone = said()
+    assert made == (
         "OTEL_TRACES_EXPORTER names made, whose exporter cannot be made (RuntimeError: no endpoint). "
-        "The other destinations work.",
+        "The other destinations work."
+    )
+    assert gone == (
         "OTEL_TRACES_EXPORTER names gone, whose exporter cannot be made "
-        "(AttributeError: module 'fakeexporter' has no attribute 'Missing'). The other destinations work.",
-    ]
+        "(AttributeError: module 'fakeexporter' has no attribute 'Missing'). The other destinations work."
+    )
 
 
 def test_destination_that_takes_only_spans_gets_only_spans(said: Callable[[], list[str]], install: Install) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_tracker.records import (
@@ -82,6 +82,7 @@ def event_records(draw: st.DrawFn) -> EventRecord:
     )
 
 
+@settings(max_examples=50)
 @given(span_records())
 def test_span_is_the_same_after_a_json_line(record: SpanRecord) -> None:
     """Whatever a span record holds, its JSON text gives it back."""

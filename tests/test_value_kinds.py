@@ -21,9 +21,6 @@ import types
 import unittest.mock
 import uuid
 
-import numpy as np
-import pandas as pd
-import pydantic
 import pytest
 from odd_values import (
     Account,
@@ -49,6 +46,10 @@ from odd_values import (
 
 from otel_tracker.capture import capture_tree, capture_value
 from otel_tracker.redaction import REDACTED
+
+np = pytest.importorskip("numpy")
+pd = pytest.importorskip("pandas")
+pydantic = pytest.importorskip("pydantic")
 
 MODULE = Account.__module__
 

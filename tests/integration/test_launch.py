@@ -205,7 +205,7 @@ def test_unusable_jsonl_file_is_one_sentence() -> None:
     ended = launch(OTEL_TRACES_EXPORTER="jsonl", OTEL_TRACKER_JSONL_PATH="folder.jsonl")
     assert ended.stdout == "3\n"
     assert len(ended.complaints) == 1, ended.stderr
-    assert "folder.jsonl cannot be written" in ended.stderr
+    assert "folder.jsonl is a directory; expected a JSONL file." in ended.stderr
     assert os.listdir("folder.jsonl") == []
 
 
