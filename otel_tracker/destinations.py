@@ -55,7 +55,9 @@ def metric_entry_points() -> list[str]:
 
 def installed_names(group: str = TRACES_GROUP) -> list[str]:
     """The names that a user may give, ours in their short form."""
-    return sorted({point.name.removeprefix(_OWN_PREFIX) for point in entry_points(group=group)} | {"none"})
+    names = {point.name.removeprefix(_OWN_PREFIX) for point in entry_points(group=group)}
+    by_protocol = names & set(_OTLP_PROTOCOLS.values())
+    return sorted((names - by_protocol) | ({"otlp"} if by_protocol else set()) | {"none"})
 
 
 def entry_point_of(name: str, group: str) -> Any:
@@ -76,7 +78,7 @@ def unknown_destination(name: str, group: str, variable: str) -> str:
     hint = f"Did you mean {close[0]}?" if close else "Mend the name or take it out."
     return (
         f"{variable} names {name[:60]!r}, which no installed package provides; expected one of {', '.join(known)}. "
-        f"{hint} The other destinations work."
+        f"{hint} It is left out; any others that are named work."
     )
 
 

@@ -5,6 +5,7 @@ Neither ever raises: an exception in either would silently switch every instrume
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib.metadata import entry_points
 from typing import Any
@@ -48,7 +49,7 @@ class OtelTrackerDistro(BaseDistro):  # type: ignore[misc] # the base is not typ
             say_once(
                 "Django is not instrumented, because DJANGO_SETTINGS_MODULE is not in the environment. "
                 "Set it to your settings module before the start.",
-                level=20,
+                level=logging.INFO,
             )
             return
         try:
@@ -97,6 +98,7 @@ class OtelTrackerConfigurator:
                 start(auto_instrumentation_version=kwargs.get("auto_instrumentation_version"))
         except Exception as error:
             if config_file:
-                say_once(f"OTEL_CONFIG_FILE cannot be used ({error}); nothing is traced. Mend the file or unset it.")
+                reason = " ".join(str(error).split())[:300]
+                say_once(f"OTEL_CONFIG_FILE cannot be used ({reason}); nothing is traced. Mend the file or unset it.")
             else:
                 report_internal_error("setting up the SDK", error)

@@ -273,6 +273,9 @@ def _file_settings() -> dict[str, object]:
         return {}
     try:
         return _flattened(_parsed(path), path)
+    except FileNotFoundError:
+        say_once(f"The settings file {path} does not exist. {CONFIG_FILE.fix}")
+        return {}
     except Exception as error:  # whatever the file holds, the program goes on
         reason = str(error).replace("\n", " ")[:200]
         say_once(f"The settings file {path} cannot be used: {reason}. Mend it or remove it; its settings are ignored.")

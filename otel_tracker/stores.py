@@ -91,7 +91,7 @@ def _store_for_content(path: Path) -> Store:
             head = file.read(_SNIFFED_BYTES)
     except FileNotFoundError:
         raise StoreNotFoundError(
-            f"There is no store at {path}. Run your program first, or name the store with --store."
+            f"There is no store at {path}. Run your program first, or name another place."
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else error

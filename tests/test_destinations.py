@@ -90,14 +90,14 @@ def test_misspelt_name_is_one_sentence_and_the_others_work(said: Callable[[], li
         "OTEL_TRACES_EXPORTER names 'sqlte', which no installed package provides; expected one of "
     )
     assert "console, " in sentence
-    assert sentence.endswith("Did you mean sqlite? The other destinations work.")
+    assert sentence.endswith("Did you mean sqlite? It is left out; any others that are named work.")
 
 
 def test_name_that_is_like_no_other_has_no_guess(said: Callable[[], list[str]]) -> None:
     """A wrong guess would mislead."""
     assert named("x" * 300) == ([], [])
     (sentence,) = said()
-    assert sentence.endswith("Mend the name or take it out. The other destinations work.")
+    assert sentence.endswith("Mend the name or take it out. It is left out; any others that are named work.")
     assert len(sentence) < 400
 
 

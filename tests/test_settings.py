@@ -200,15 +200,17 @@ def test_bytes_that_are_no_text_are_one_sentence(caplog: pytest.LogCaptureFixtur
     assert len(said(caplog)) == 1
 
 
-@pytest.mark.parametrize("place", ["missing.yaml", "."])
+@pytest.mark.parametrize(("place", "fault"), [("missing.yaml", "does not exist"), (".", "cannot be used")])
 def test_named_file_that_is_none_is_one_sentence(
-    place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    place: str, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who names a file expects it to be read, so silence would mislead."""
     monkeypatch.setenv("OTEL_TRACKER_CONFIG_FILE", place)
     assert SQLITE_PATH.read() == "otel-tracker.db"
     (sentence,) = said(caplog)
-    assert sentence.startswith(f"The settings file {place} cannot be used")
+    assert sentence.startswith(
+        (f"The settings file {place} cannot be used", f"The settings file {place} does not exist")
+    )
 
 
 def test_named_file_replaces_the_one_of_the_project(monkeypatch: pytest.MonkeyPatch) -> None:

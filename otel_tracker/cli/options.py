@@ -10,6 +10,7 @@ from otel_tracker.errors import OtelTrackerError, UnknownStoreError
 from otel_tracker.query import DEFAULT_LIMIT, StoreReader
 from otel_tracker.settings import EXPORTERS
 from otel_tracker.stores import installed_stores, open_store
+from otel_tracker.timestamps import time_bound
 
 if TYPE_CHECKING:
     from otel_tracker.records import SpanRecord
@@ -29,12 +30,21 @@ store_option = click.option(
     help="A path (x.db, x.jsonl) or url (sqlite:///x.db).  [default: the store that OTEL_TRACES_EXPORTER names]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines, one record a line.")
+
+
+def _checked_time(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Say what is wrong with a time under the name that was typed."""
+    time_bound(value, parameter.opts[0])
+    return value
+
+
 since_option = click.option(
     "--since",
     metavar="TIME",
+    callback=_checked_time,
     help="Only what began at or after this time: an age (90s, 15m, 1h, 7d) or ISO 8601 (UTC unless it has an offset).",
 )
-until_option = click.option("--until", metavar="TIME", help="Only what began before this time.")
+until_option = click.option("--until", metavar="TIME", callback=_checked_time, help="Only what began before this time.")
 limit_option = click.option(
     "--limit", type=click.IntRange(min=0), default=DEFAULT_LIMIT, show_default=True, help="At most this many."
 )

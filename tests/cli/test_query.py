@@ -100,7 +100,7 @@ def test_nothing_found_is_said_and_is_no_failure(run: Run, store: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["--since", "yesterday"], "start_time is 'yesterday'; expected an age"),
+        (["--since", "yesterday"], "--since is 'yesterday'; expected an age"),
         (["--after", "x"], "after is 'x'; expected the cursor"),
         (["--trace", "xyz"], "trace_id is 'xyz'"),
         (["--status", "broken"], "'broken' is not one of"),

@@ -13,6 +13,7 @@ from typing import Any
 
 _HERE = Path(__file__).resolve().parent
 _TIMEOUT_S = 240
+_FOREIGN = ("COLUMNS", "TRACEPARENT", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 
 
 def environment() -> dict[str, str]:
@@ -20,14 +21,13 @@ def environment() -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("OTEL_", "PYTEST_", "COV_")) and name not in ("COLUMNS", "TRACEPARENT", "PYTHONPATH")
+        if not name.startswith(("OTEL_", "PYTEST_", "COV_")) and name not in _FOREIGN
     }
     scripts = str(Path(sys.executable).parent)
     return {
         **kept,
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
         "PYTHONUTF8": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "NO_COLOR": "1",
         "TERM": "dumb",
     }

@@ -1,91 +1,31 @@
 """The OpenTelemetry face of the `jsonl` store: exporters for spans and for events.
 
-They turn what the SDK hands over into records (`otel_tracker.recording`) and give those to a `JsonlWriter`. They
-never raise and never retry: what FAILURE means is for the processor in front to decide. Log records that are no
-events are passed over.
+A batch is one write. A relative path is taken from the working directory of the moment in which an exporter is
+made; the file is created with the first record.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
 
-from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-
-from otel_tracker.diagnostics import report_internal_error
-from otel_tracker.recording import event_record, span_record
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.exporting import RecordLogExporter, RecordSpanExporter
 from otel_tracker.settings import JSONL_PATH
 from otel_tracker_exporters.jsonl.writer import JsonlWriter
 
 
-class JsonlSpanExporter(SpanExporter):
-    """Appends spans to the JSONL file at ``path``, by default the one that ``OTEL_TRACKER_JSONL_PATH`` names.
-
-    A relative path is taken from the working directory of the moment. The file is created with the first span.
-    """
-
-    schedule_delay_ms = 1_000
-    """How long a processor may hold spans back: what a SIGKILL can take, a second for a local store."""
+class JsonlSpanExporter(RecordSpanExporter):
+    """Appends spans to the JSONL file at ``path``, by default the one that ``OTEL_TRACKER_JSONL_PATH`` names."""
 
     def __init__(self, *, path: str | os.PathLike[str] | None = None) -> None:
         self.path = os.path.abspath(JSONL_PATH.read(path))
-        self._writer = JsonlWriter(self.path)
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Append the spans in one write; FAILURE, said once in the log, when the file cannot be written."""
-        is_stored = self._writer.write(_span_records(spans))
-        return SpanExportResult.SUCCESS if is_stored else SpanExportResult.FAILURE
-
-    def shutdown(self) -> None:
-        """Close the file; every later `export` is a FAILURE."""
-        self._writer.close()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """True: nothing is held back here."""
-        return True
+        writer = JsonlWriter(self.path)
+        super().__init__(writer.write, writer.close)
 
 
-class JsonlLogExporter(LogRecordExporter):
+class JsonlLogExporter(RecordLogExporter):
     """Appends events to the JSONL file at ``path``; as `JsonlSpanExporter`."""
 
-    schedule_delay_ms = 1_000
-
     def __init__(self, *, path: str | os.PathLike[str] | None = None) -> None:
         self.path = os.path.abspath(JSONL_PATH.read(path))
-        self._writer = JsonlWriter(self.path)
-
-    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        """Append the events among the log records in one write; as `JsonlSpanExporter.export`."""
-        is_stored = self._writer.write(_event_records(batch))
-        return LogRecordExportResult.SUCCESS if is_stored else LogRecordExportResult.FAILURE
-
-    def shutdown(self) -> None:
-        """Close the file; every later `export` is a FAILURE."""
-        self._writer.close()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """True: nothing is held back here."""
-        return True
-
-
-def _span_records(spans: Sequence[ReadableSpan]) -> Iterator[SpanRecord]:
-    for span in spans:
-        try:
-            yield span_record(span)
-        except Exception as error:
-            report_internal_error("recording a span", error)
-
-
-def _event_records(batch: Sequence[ReadableLogRecord]) -> Iterator[EventRecord]:
-    for readable in batch:
-        try:
-            record = event_record(readable)
-        except Exception as error:
-            report_internal_error("recording an event", error)
-        else:
-            if record is not None:
-                yield record
+        writer = JsonlWriter(self.path)
+        super().__init__(writer.write, writer.close)

@@ -28,7 +28,7 @@ def open_file(path: str) -> FileIO:
         return FileIO(path)
     except FileNotFoundError:
         raise StoreNotFoundError(
-            f"There is no store at {path}. Run your program first, or name the store with --store."
+            f"There is no store at {path}. Run your program first, or name another place."
         ) from None
     except (OSError, ValueError) as error:
         raise StoreUnreadableError(sentence_of(path, error)) from None

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from otel_tracker.diagnostics import report_internal_error, say_once
+from otel_tracker.private_files import make_private_folder
 from otel_tracker.records import EventRecord, SpanRecord
 from otel_tracker_exporters.jsonl.lines import encode_line
 
@@ -115,19 +116,12 @@ class JsonlWriter:
 
 def _open(path: Path) -> int:
     """A descriptor of the file, created with mode 0600; refuses what is no file, where opening could block."""
-    _make_folder(path.parent)
+    make_private_folder(path.parent)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a directory")
     if path.exists() and not path.is_file():
         raise OSError(0, "it is no regular file")
     return os.open(path, _FLAGS, 0o600)
-
-
-def _make_folder(folder: Path) -> None:
-    """Like `makedirs`, which would give the folders in between another mode than the last."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _ends_in_newline(fd: int, size: int) -> bool:

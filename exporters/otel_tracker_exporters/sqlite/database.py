@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
+from otel_tracker.private_files import make_private_folder
 from otel_tracker_exporters.sqlite.schema import APPLICATION_ID, CREATE_STATEMENTS, SCHEMA_VERSION
 
 BUSY_TIMEOUT_S = 5.0
@@ -139,16 +140,9 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 
 
 def _create_file(path: Path) -> None:
-    _make_folder(path.parent)
+    make_private_folder(path.parent)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _make_folder(folder: Path) -> None:
-    """Like `makedirs`, which would give the folders in between another mode than the last."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _uri(path: str, parameters: str) -> str:
@@ -199,7 +193,7 @@ def _check_file(path: str) -> None:
         os.stat(path)
     except FileNotFoundError:
         raise StoreNotFoundError(
-            f"There is no store at {path}. Run your program first, or name the store with --store."
+            f"There is no store at {path}. Run your program first, or name another place."
         ) from None
     except (OSError, ValueError) as error:
         raise StoreUnreadableError(sentence_of(path, error)) from None
