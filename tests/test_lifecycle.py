@@ -307,7 +307,7 @@ work()
 
 
 def test_spans_reach_a_local_store_within_about_a_second_without_any_flush() -> None:
-    """The bound of what SIGKILL can take (DESIGN section 5)."""
+    """A SIGKILL can take no more than about the last second."""
     began = time.monotonic()
     ended = run("""
 import os, time

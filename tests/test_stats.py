@@ -19,7 +19,7 @@ Execution = tuple[str, int | None]
 
 
 def by_definition(name: str, given: list[Execution]) -> Statistics:
-    """The definition of DESIGN section 4, written down without any thought of speed."""
+    """The documented definition, written down without any thought of speed."""
     counts = {status: sum(1 for each, _ in given if each == status) for status in (COMPLETED, FAILED, ABORTED, STARTED)}
     total = counts[COMPLETED] + counts[FAILED] + counts[ABORTED]
     durations_ms = sorted(ns / 1e6 for _, ns in given if ns is not None)
@@ -138,7 +138,7 @@ def test_ranks_are_ascending_and_distinct() -> None:
 
 
 def test_statistics_are_frozen_and_print_as_json() -> None:
-    """Their keys are the fields that DESIGN section 4 names."""
+    """Their keys are the fields that docs/querying.md names."""
     fields = json.loads(json.dumps(Statistics("f", total=1, completed=1).to_dict()))
     expected = (
         "function_name total completed failed aborted running success_rate min_ms avg_ms p50_ms p95_ms p99_ms max_ms"
