@@ -43,6 +43,8 @@ ITEMS: Final = "otel_tracker.items"
 OUTCOME: Final = "otel_tracker.outcome"
 OUTCOME_CLOSED: Final = "closed"
 OUTCOME_CANCELLED: Final = "cancelled"
+# JSON text with what of a stored record OpenTelemetry cannot say; only what is written out or replayed ever has it.
+RECORD: Final = "otel_tracker.record"
 
 SCOPE: Final = "otel_tracker"
 """The instrumentation scope of every span and event that this package creates."""

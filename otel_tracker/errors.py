@@ -35,6 +35,10 @@ class StoreUnreadableError(OtelTrackerError):
     """Something lies at the place that was named, but it cannot be read as a store."""
 
 
+class StoreUnwritableError(OtelTrackerError):
+    """Records cannot be written to the store, or not to this one."""
+
+
 class UnknownStoreError(OtelTrackerError, ValueError):
     """No installed store knows the scheme or the file ending."""
 

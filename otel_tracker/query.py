@@ -14,10 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
+from itertools import chain
+from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from otel_tracker.errors import QueryError
+from otel_tracker.following import Stored, checked_seconds, follow
 from otel_tracker.records import INT64_MAX, INT64_MIN, KINDS, STATUSES, EventRecord, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker.timestamps import NS_PER_MS, time_bound
@@ -114,6 +117,8 @@ class StoreReader(ABC):
 
     location: str
     """Where the store lies, as the commands print it."""
+
+    _closed: Event | None = None
 
     def query_executions(
         self,
@@ -213,8 +218,44 @@ class StoreReader(ABC):
         )
         return self._read_events(wanted, _checked_limit(limit))
 
-    def close(self) -> None:  # noqa: B027 - a store that holds nothing open need not say so
-        """Release what the reader holds; a second call does nothing."""
+    def stored(self, after: str | None = None) -> Iterator[Stored]:
+        """Everything in the order in which it was stored, each record with the position that follows it.
+
+        Goes on after a position that an earlier call gave, of this process or another's. A span that was stored again
+        (its end after its start, a batch written twice) comes again. A store that keeps no order gives spans, then
+        events, newest first and without positions. Bounded memory.
+        """
+        return iter(self._read_stored(after))
+
+    def tail(
+        self, *, last: int = 0, poll_s: float = 0.2, timeout_s: float | None = None
+    ) -> Iterator[SpanRecord | EventRecord]:
+        """Spans and events as they are stored, from any number of processes: first the ``last`` ones that are there.
+
+        Blocks between records, looking every ``poll_s`` seconds, until the reader is closed or ``timeout_s`` seconds
+        have passed. A store that keeps no order raises `QueryError`.
+        """
+        poll = checked_seconds(poll_s, "poll_s", minimum_s=0.01)
+        timeout = checked_seconds(timeout_s, "timeout_s")
+        position = self._position_before_last(_checked_limit(last) or 0)
+        return follow(self._read_stored, position, poll_s=poll or 0.2, timeout_s=timeout, closed=self._closing())
+
+    def stored_size(self) -> int | None:
+        """How much `stored` has to go through, in the units of `progress`; None when nobody knows."""
+        return None
+
+    def progress(self, position: str) -> int:
+        """How much of `stored_size` lies before a position."""
+        raise QueryError(f"{self.location} keeps no positions.")
+
+    def close(self) -> None:
+        """Release what the reader holds and end every iterator; a second call does nothing."""
+        self._closing().set()
+
+    def _closing(self) -> Event:
+        if self._closed is None:
+            self._closed = Event()
+        return self._closed
 
     def __enter__(self) -> Self:
         return self
@@ -257,6 +298,15 @@ class StoreReader(ABC):
     @abstractmethod
     def _read_events(self, wanted: EventFilter, limit: int | None) -> Iterator[EventRecord]:
         """The wanted events by ``time_ns`` descending, at most ``limit``."""
+
+    def _read_stored(self, after: str | None) -> Iterable[Stored]:
+        """See `stored`; a store that keeps an order overrides this and `_position_before_last`."""
+        spans = (Stored(span, None) for span in self._read_spans(SpanFilter(), None))
+        return chain(spans, (Stored(event, None) for event in self._read_events(EventFilter(), None)))
+
+    def _position_before_last(self, count: int) -> str | None:
+        """The position with ``count`` records behind it; None for the beginning of a store that holds fewer."""
+        raise QueryError(f"{self.location} keeps no order in which records were stored, and cannot be followed.")
 
 
 def _filled(spans: Iterable[SpanRecord], failures: Iterable[SpanRecord]) -> Iterator[SpanRecord]:

@@ -32,6 +32,9 @@ KINDS = ("internal", "server", "client", "producer", "consumer")
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 
+# Absent, the name is missing and the others are read as their defaults, none of which is empty.
+_KEPT = ("name", "kind", "status", "status_code", "severity")
+
 # Deeper than anything that capture produces; an attribute of somebody else's that is deeper becomes text.
 _MAX_DEPTH = 32
 
@@ -117,7 +120,7 @@ class SpanRecord:
             "scope": self.scope,
             "resource": dict(self.resource),
         }
-        return _without_absent(fields, keep=("name", "result") if self.has_result else ("name",))
+        return _without_absent(fields, (*_KEPT, "result") if self.has_result else _KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ class EventRecord:
             "error": dict(self.error),
             "resource": dict(self.resource),
         }
-        return _without_absent(fields, keep=("name",))
+        return _without_absent(fields, _KEPT if self.body is None else (*_KEPT, "body"))
 
 
 def span_from_dict(fields: Mapping[str, Any]) -> SpanRecord:

@@ -10,6 +10,7 @@ The settings file is YAML, one mapping an area: ``sqlite: {path: traces.db}`` se
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,8 +23,12 @@ from otel_tracker.errors import SettingError, UnknownSettingError
 T = TypeVar("T")
 
 SETTINGS_FILE_NAME = "otel-tracker.yaml"
+JSONL_FORMATS = ("record", "otlp")
 _PROJECT_MARKS = ("pyproject.toml", "setup.py", ".git")
 _UNSET = object()
+
+_BYTE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,25 @@ def parse_whole(value: object) -> int:
     return number
 
 
+def parse_days(value: object) -> float:
+    """A number of days from 0, fractions allowed."""
+    days = float(str(value).strip())
+    if not 0 <= days < float("inf"):
+        raise ValueError(value)
+    return days
+
+
+def parse_bytes(value: object) -> int:
+    """A number of bytes: plain, or with a unit such as ``256MiB`` or ``1.5 GB``."""
+    match = _BYTES.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError(value)
+    unit = _BYTE_UNITS.get(match[2].lower())
+    if unit is None:
+        raise ValueError(value)
+    return int(float(match[1]) * unit)
+
+
 def parse_names(value: object) -> tuple[str, ...]:
     """Comma-separated text, or a list of texts."""
     parts = value.split(",") if isinstance(value, str) else value
@@ -113,6 +137,14 @@ def parse_level(value: object) -> str:
     """A log level's name in lower case."""
     text = str(value).strip().lower()
     if text not in ("debug", "info", "warning", "error", "critical"):
+        raise ValueError(text)
+    return text
+
+
+def parse_jsonl_format(value: object) -> str:
+    """One of the formats of a JSONL line, in lower case."""
+    text = str(value).strip().lower()
+    if text not in JSONL_FORMATS:
         raise ValueError(text)
     return text
 
@@ -209,6 +241,24 @@ SQLITE_PATH = Setting(
     "Set it to otel-tracker.db, or unset it.",
     "The file of the `sqlite` store.",
 )
+SQLITE_MAX_BYTES = Setting(
+    "sqlite_max_bytes",
+    "OTEL_TRACKER_SQLITE_MAX_BYTES",
+    2**30,
+    parse_bytes,
+    "a number of bytes such as 1GiB",
+    "Set it to 1GiB, or to 0 for no limit.",
+    "How large the `sqlite` store may become; then the oldest traces are removed, each as a whole. 0 means no limit.",
+)
+SQLITE_MAX_AGE_DAYS = Setting(
+    "sqlite_max_age_days",
+    "OTEL_TRACKER_SQLITE_MAX_AGE_DAYS",
+    30.0,
+    parse_days,
+    "a number of days from 0",
+    "Set it to 30, or to 0 for no limit.",
+    "How long the `sqlite` store keeps a trace after its last span began. 0 means for ever.",
+)
 JSONL_PATH = Setting(
     "jsonl_path",
     "OTEL_TRACKER_JSONL_PATH",
@@ -217,6 +267,34 @@ JSONL_PATH = Setting(
     "the path of a file",
     "Set it to otel-tracker.jsonl, or unset it.",
     "The file of the `jsonl` store.",
+)
+JSONL_FORMAT = Setting(
+    "jsonl_format",
+    "OTEL_TRACKER_JSONL_FORMAT",
+    "record",
+    parse_jsonl_format,
+    "record or otlp",
+    "Set it to record, or unset it.",
+    "What a line of the `jsonl` store is: `record`, or `otlp` for OTLP JSON in one file a signal "
+    "(`otel-tracker.traces.jsonl`, `otel-tracker.logs.jsonl`).",
+)
+JSONL_MAX_BYTES = Setting(
+    "jsonl_max_bytes",
+    "OTEL_TRACKER_JSONL_MAX_BYTES",
+    256 * 2**20,
+    parse_bytes,
+    "a number of bytes such as 256MiB",
+    "Set it to 256MiB, or to 0 for no limit.",
+    "How large a file of the `jsonl` store may become before it is put aside and a new one is begun. 0 means no limit.",
+)
+JSONL_BACKUPS = Setting(
+    "jsonl_backups",
+    "OTEL_TRACKER_JSONL_BACKUPS",
+    3,
+    parse_whole,
+    "a whole number of files from 0",
+    "Set it to 3, or unset it.",
+    "How many files of the `jsonl` store that were put aside are kept; older ones are deleted.",
 )
 
 TABLE: tuple[Setting[Any], ...] = (
@@ -231,7 +309,12 @@ TABLE: tuple[Setting[Any], ...] = (
     REDACT_KEYS,
     REDACT_VALUES,
     SQLITE_PATH,
+    SQLITE_MAX_BYTES,
+    SQLITE_MAX_AGE_DAYS,
     JSONL_PATH,
+    JSONL_FORMAT,
+    JSONL_MAX_BYTES,
+    JSONL_BACKUPS,
 )
 
 _arguments: dict[str, object] = {}

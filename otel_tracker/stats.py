@@ -91,11 +91,14 @@ def ranks_of(finished: int) -> list[int]:
 
 
 class Tally:
-    """Counts executions as they stream by, at 8 bytes an execution, for stores that cannot compute by themselves."""
+    """Counts executions as they stream by, at 8 bytes an execution, for stores that cannot compute by themselves.
 
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._durations_ns = array("q")
+    May begin with executions by status, and the durations of the finished ones.
+    """
+
+    def __init__(self, counts: dict[str, int] | None = None, durations_ns: array[int] | None = None) -> None:
+        self._counts = {} if counts is None else counts
+        self._durations_ns = array("q") if durations_ns is None else durations_ns
 
     def add(self, status: str, duration_ns: int | None) -> None:
         """Count one execution; ``duration_ns`` is None unless it finished."""

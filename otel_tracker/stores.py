@@ -1,11 +1,12 @@
-"""Finds the store behind a path or url: the registry of installed stores and `open_store`.
+"""Finds the store behind a path or url: the registry of installed stores, `open_store` and `open_writer`.
 
 Stores are entry points of the group ``otel_tracker_store``; the core imports none by name, so a store of your
-own is used like ours. This module opens readers; writing is the exporters' business.
+own is used like ours.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from otel_tracker.diagnostics import logger
-from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError, UnknownStoreError
+from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError, StoreUnwritableError, UnknownStoreError
 from otel_tracker.query import StoreReader
+from otel_tracker.settings import EXPORTERS
+from otel_tracker.writing import Pruned, Retention, StoreWriter
 
 ENTRY_POINT_GROUP = "otel_tracker_store"
 _SNIFFED_BYTES = 4096
@@ -30,15 +33,49 @@ class Store:
 
     ``suffixes`` are file endings with the dot. ``recognises`` is asked, with a file's first 4096 bytes, where the
     ending says nothing. ``default_location`` names the place the settings give, for commands without ``--store``.
-    ``open_reader`` takes a location without its scheme and raises `StoreNotFoundError` or `StoreUnreadableError`.
+    ``open_reader`` takes a location without its scheme and raises `StoreNotFoundError` or `StoreUnreadableError`;
+    None is a store that can only be written.
+
+    The rest is for `otel-tracker convert` and `prune`. ``open_writer`` takes a location and one of ``formats``, or None
+    for the store's own choice; the writer keeps everything, whatever retention the settings name. ``prune`` takes a
+    location and what to keep, and with True only says what it would remove. ``keeps_scheme`` is a store whose location
+    is the url itself. ``whole_location`` leads any location of a store of several files to the one that means them all.
     """
 
     name: str
     schemes: tuple[str, ...]
     suffixes: tuple[str, ...]
-    open_reader: Callable[[str], StoreReader]
+    open_reader: Callable[[str], StoreReader] | None
     default_location: Callable[[], str]
     recognises: Callable[[bytes], bool]
+    open_writer: Callable[[str, str | None], StoreWriter] | None = None
+    formats: tuple[str, ...] = ()
+    prune: Callable[[str, Retention, bool], Pruned] | None = None
+    keeps_scheme: bool = False
+    whole_location: Callable[[str], str] = os.path.realpath
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A store, and a location in it without the scheme."""
+
+    store: Store
+    location: str
+
+    def open_reader(self) -> StoreReader:
+        """A reader; raises `StoreUnreadableError` for a store that can only be written."""
+        if self.store.open_reader is None:
+            raise StoreUnreadableError(f"{self.location} can only be written to; name a store that can be read.")
+        return self.store.open_reader(self.location)
+
+    def open_writer(self, format: str | None = None) -> StoreWriter:  # noqa: A002 - the option is called so
+        """A writer that keeps everything; raises `StoreUnwritableError` for a store or a format that takes none."""
+        if self.store.open_writer is None:
+            raise StoreUnwritableError(f"{self.location} can only be read; name a store that can be written.")
+        if format is not None and format not in self.store.formats:
+            known = f"expected one of {', '.join(self.store.formats)}" if self.store.formats else "it has only one"
+            raise StoreUnwritableError(f"The {self.store.name} store has no format {format!r}; {known}.")
+        return self.store.open_writer(self.location, format)
 
 
 @lru_cache(maxsize=1)
@@ -63,11 +100,31 @@ def open_store(url_or_path: str | PathLike[str]) -> StoreReader:
     with an ending that no store knows is recognised by its content. Raises `UnknownStoreError`,
     `StoreNotFoundError` or `StoreUnreadableError`, each a sentence that says what to do.
     """
+    return find_place(url_or_path).open_reader()
+
+
+def find_place(url_or_path: str | PathLike[str]) -> Place:
+    """The store that a path or url means, and the location in it; raises as `open_store`."""
     text = fspath(url_or_path)
     url = _URL.fullmatch(text)
-    if url is not None:
-        return _store_for_scheme(url[1].lower(), text).open_reader(url[2].removeprefix("/"))
-    return _store_for_path(Path(text)).open_reader(text)
+    if url is None:
+        return Place(_store_for_path(Path(text)), text)
+    store = _store_for_scheme(url[1].lower(), text)
+    return Place(store, text if store.keeps_scheme else url[2].removeprefix("/"))
+
+
+def default_place() -> Place | None:
+    """What commands read without ``--store``: the first destination in `EXPORTERS` that can be read back, or None."""
+    stores = installed_stores()
+    # Entry points of destinations bear the prefix so that they cannot clash with another package's; users may write it.
+    named = (stores.get(name.removeprefix("otel_tracker_")) for name in EXPORTERS.read())
+    store = next((store for store in named if store is not None and store.open_reader is not None), None)
+    return None if store is None else Place(store, store.default_location())
+
+
+def readable_names() -> list[str]:
+    """The names of the installed stores that can be read back."""
+    return [name for name, store in installed_stores().items() if store.open_reader is not None]
 
 
 def _store_for_scheme(scheme: str, url: str) -> Store:
@@ -78,7 +135,7 @@ def _store_for_scheme(scheme: str, url: str) -> Store:
 
 
 def _store_for_path(path: Path) -> Store:
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir() it raises nothing where the folder may not be entered
         raise StoreUnreadableError(f"{path} is a directory; expected a store file. Name the file inside it.")
     stores = installed_stores().values()
     by_suffix = next((store for store in stores if path.name.endswith(store.suffixes)), None)
@@ -103,7 +160,7 @@ def _store_for_content(path: Path) -> Store:
 
 
 def _known_forms() -> str:
-    stores = installed_stores().values()
+    stores = [store for store in installed_stores().values() if store.open_reader is not None]
     schemes = ", ".join(f"{scheme}://" for store in stores for scheme in store.schemes)
     suffixes = ", ".join(suffix for store in stores for suffix in store.suffixes)
     return f"expected a file ending in {suffixes} or a url beginning with {schemes}."

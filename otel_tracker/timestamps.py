@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from time import time_ns
 
 from otel_tracker.errors import QueryError
@@ -18,6 +19,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TEXT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9})\d*)?)?)?\s*([Zz]|[+-]\d\d:?\d\d)?"
 )
+_MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)")
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 # What a store's 64-bit column holds; a bound beyond it bounds nothing.
 _EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
@@ -27,8 +29,7 @@ _AGE_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w":
 def format_time(time_unix_ns: int) -> str:
     """RFC 3339 text in UTC with nanoseconds, e.g. ``2026-11-22T10:15:30.123456789Z``."""
     seconds, nanoseconds = divmod(time_unix_ns, NS_PER_S)
-    moment = _EPOCH + timedelta(seconds=seconds)
-    return f"{moment.isoformat()[:19]}.{nanoseconds:09d}Z"  # strftime pads no year before 1000
+    return f"{_text_of_seconds(seconds)}.{nanoseconds:09d}Z"
 
 
 def parse_time(text: str) -> int:
@@ -36,6 +37,8 @@ def parse_time(text: str) -> int:
 
     Raises ValueError when the text is no such time.
     """
+    if _is_our_form(text):
+        return _ns_of_seconds(text[:19]) + int(text[20:29])
     match = _TEXT.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text[:60]!r} is no ISO 8601 time")
@@ -45,6 +48,27 @@ def parse_time(text: str) -> int:
     )
     seconds = (moment - _EPOCH) // timedelta(seconds=1) - _offset_s(offset)
     return seconds * NS_PER_S + int((fraction or "0").ljust(9, "0"))
+
+
+def _is_our_form(text: str) -> bool:
+    """Whether the text ends as `format_time` ends it; the rest of it may still be no time."""
+    return len(text) == 30 and text[19] == "." and text[29] == "Z" and text[20:29].isdecimal()
+
+
+# Spans lie close together in time: of a thousand seconds each is named many times, and converted once.
+@lru_cache(maxsize=1024)
+def _text_of_seconds(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]  # strftime pads no year before 1000
+
+
+@lru_cache(maxsize=1024)
+def _ns_of_seconds(text: str) -> int:
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no ISO 8601 time")
+    year, month, day, hour, minute, second = map(int, match.groups())
+    moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
+    return (moment - _EPOCH) // timedelta(seconds=1) * NS_PER_S
 
 
 def to_datetime(time_unix_ns: int) -> datetime:

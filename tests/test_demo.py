@@ -255,7 +255,7 @@ def _foreign_database(path: Path) -> None:
 
 def _own_traces(path: Path) -> None:
     writer = SqliteWriter(str(path))
-    writer.write_spans([SpanRecord("ab" * 16, "cd" * 8, "mine", 1, 2, resource={"service.name": "mine"})])
+    writer.write([SpanRecord("ab" * 16, "cd" * 8, "mine", 1, 2, resource={"service.name": "mine"})])
     writer.close()
 
 
@@ -347,7 +347,7 @@ def test_interrupted_demo_leaves_nothing_and_harms_nothing(
     """Ctrl-C or SIGTERM at any time ends the shop too, and an earlier demo's store stays."""
     earlier = demo.folder / STORE
     writer = SqliteWriter(str(earlier))
-    writer.write_spans([SpanRecord("ab" * 16, "cd" * 8, "GET /", 1, 2, resource={"service.name": SERVICE_NAME})])
+    writer.write([SpanRecord("ab" * 16, "cd" * 8, "GET /", 1, 2, resource={"service.name": SERVICE_NAME})])
     writer.close()
     before = earlier.read_bytes()
     with demo.start() as process:

@@ -149,7 +149,7 @@ def test_store_is_missing_then_empty_then_filled() -> None:
     HERE.touch()
     assert sentences(list(check_store())) == {"ok": f"{HERE.resolve()} is empty."}
     writer = SqliteWriter(str(HERE.resolve()))
-    assert writer.write_spans([SpanRecord("a" * 32, "b" * 16, "f", 0, 1)])
+    assert writer.write([SpanRecord("a" * 32, "b" * 16, "f", 0, 1)])
     writer.close()
     newest = f"{HERE.resolve()} holds executions, the newest of 1970-01-01 00:00:00 UTC."
     assert sentences(list(check_store())) == {"ok": newest}

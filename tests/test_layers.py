@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # `events` makes event records. The other two reach for the global logger provider: `providers` sets or joins it,
 # `lifecycle` flushes and closes it.
-LOGS_API_USERS = {"otel_tracker.events", "otel_tracker.providers", "otel_tracker.lifecycle"}
+LOGS_API_USERS = {"otel_tracker.events", "otel_tracker.providers", "otel_tracker.lifecycle", "otel_tracker.replaying"}
 
 # What decorated programs pay for at import time, and what must not come with it.
 HEAVY = ("opentelemetry.sdk", "opentelemetry.instrumentation", "otel_tracker_exporters", "flask", "django", "fastapi")

@@ -10,9 +10,15 @@ import pytest
 from support import install_fake_distribution
 
 from otel_tracker import open_store
-from otel_tracker.errors import OtelTrackerError, StoreNotFoundError, StoreUnreadableError, UnknownStoreError
+from otel_tracker.errors import (
+    OtelTrackerError,
+    StoreNotFoundError,
+    StoreUnreadableError,
+    StoreUnwritableError,
+    UnknownStoreError,
+)
 from otel_tracker.records import SpanRecord
-from otel_tracker.stores import installed_stores
+from otel_tracker.stores import default_place, find_place, installed_stores
 from otel_tracker_exporters.jsonl.writer import JsonlWriter
 from otel_tracker_exporters.sqlite.writer import SqliteWriter
 
@@ -23,7 +29,7 @@ def write(path: str | Path, writer: type[SqliteWriter | JsonlWriter] = SqliteWri
     """A store with one span; its absolute path."""
     absolute = os.path.abspath(path)
     made = writer(absolute)
-    assert made.write([SPAN]) if isinstance(made, JsonlWriter) else made.write_spans([SPAN])
+    assert made.write([SPAN])
     made.close()
     return absolute
 
@@ -141,3 +147,42 @@ def test_broken_store_of_another_package_leaves_ours_alone(code: str, install: C
     write("x.db")
     assert holds_the_span("x.db")
     assert "broken" not in installed_stores()
+
+
+def test_store_that_can_only_be_written_is_not_opened_or_read_by_default(
+    install: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A destination without a reader says so, keeps its url, and commands pass over it."""
+    code = """
+        from otel_tracker.stores import Store
+        opened = []
+        STORE = Store("out", ("out",), (), None, lambda: "out://x", lambda head: False,
+            open_writer=lambda location, format: opened.append((location, format)), formats=("a", "b"),
+            keeps_scheme=True)
+    """
+    install(code, "out = fakestore:STORE")
+    with pytest.raises(StoreUnreadableError, match=r"out://host/x can only be written to"):
+        open_store("out://host/x")
+    find_place("out://host/x").open_writer("b")
+    import fakestore
+
+    assert fakestore.opened == [("out://host/x", "b")]
+    with pytest.raises(StoreUnwritableError, match=r"no format 'c'; expected one of a, b"):
+        find_place("out://host/x").open_writer("c")
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "out,otel_tracker_jsonl")
+    place = default_place()
+    assert place is not None
+    assert place.store.name == "jsonl"
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "out")
+    assert default_place() is None
+
+
+def test_store_that_can_only_be_read_is_not_written(install: Callable[[str, str], None]) -> None:
+    """A store of another package that brings no writer says so."""
+    code = """
+        from otel_tracker.stores import Store
+        STORE = Store("mem", ("mem",), (".mem",), lambda location: None, lambda: "x.mem", lambda head: False)
+    """
+    install(code, "mem = fakestore:STORE")
+    with pytest.raises(StoreUnwritableError, match="can only be read"):
+        find_place("x.mem").open_writer()

@@ -26,6 +26,7 @@ ENTRY_POINTS = {
     ("opentelemetry_logs_exporter", "otel_tracker_jsonl"),
     ("otel_tracker_store", "sqlite"),
     ("otel_tracker_store", "jsonl"),
+    ("otel_tracker_store", "otlp"),
 }
 
 # An extra appears with the code behind it, never before.

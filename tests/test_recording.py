@@ -164,6 +164,33 @@ def test_module_that_does_not_fit_the_function_is_kept_as_an_attribute(spans: Sp
     assert spans.one().attributes == {keys.MODULE: "shop"}
 
 
+@pytest.mark.parametrize("full_name", ["other.total", "shop.", "shopping.total"])
+def test_module_beside_a_function_of_another_is_kept_as_an_attribute(
+    full_name: str, spans: Spans, tracer: Tracer
+) -> None:
+    """Where the two contradict each other, both are stored as they came."""
+    tracer.start_span("s", attributes={keys.MODULE: "shop", keys.CODE_FUNCTION_NAME: full_name}).end()
+    record = spans.one()
+    assert (record.module, record.function, record.attributes) == ("", full_name, {keys.MODULE: "shop"})
+
+
+def test_fields_that_an_export_has_sent_along_are_applied(spans: Spans, tracer: Tracer) -> None:
+    """A record that was replayed into another program is the same there."""
+    tracer.start_span(
+        "s", attributes={keys.RECORD: '{"status":"aborted","attributes":{"otel_tracker.result":1}}'}
+    ).end()
+    record = spans.one()
+    assert (record.status, record.has_result, record.attributes) == ("aborted", False, {keys.RESULT: 1})
+
+
+@pytest.mark.parametrize("text", ["x", "{", '{"span_id":"1"}', '{"status":5}', 7, None])
+def test_attribute_of_that_name_that_is_none_of_ours_stays_one(text: Any, spans: Spans, tracer: Tracer) -> None:
+    """It says nothing about the record then."""
+    tracer.start_span("s", attributes={keys.RECORD: text}).end()
+    record = spans.one()
+    assert (record.status, record.attributes) == ("completed", {keys.RECORD: text})
+
+
 def test_http_server_span_keeps_the_stable_names_and_fails_by_its_status(spans: Spans, tracer: Tracer) -> None:
     """An instrumentor sets the error type to the status code and gives no description."""
     attributes = {
@@ -381,6 +408,20 @@ def test_exception_of_an_event_is_its_error(events: Events) -> None:
     assert (record.error["type"], record.error["message"]) == ("ValueError", "bad")
     assert "ValueError: bad" in record.error["traceback"]
     assert record.properties == {"n": 1}
+
+
+def test_empty_exception_attribute_of_an_event_stays_a_property(events: Events) -> None:
+    """It says nothing about an error, and nothing that was emitted gets lost."""
+    record = events.emitted(timestamp=1, event_name="e", attributes={keys.EXCEPTION_TYPE: None})
+    assert record is not None
+    assert (record.error, record.properties) == ({}, {keys.EXCEPTION_TYPE: None})
+
+
+def test_severity_is_the_text_or_the_numbers_name(events: Events) -> None:
+    """The number says nothing when it is unspecified."""
+    record = events.emitted(timestamp=1, event_name="e", severity_number=SeverityNumber.UNSPECIFIED)
+    assert record is not None
+    assert record.severity == "INFO"
 
 
 def test_secrets_of_an_event_are_redacted(events: Events) -> None:

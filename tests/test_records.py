@@ -27,7 +27,6 @@ from otel_tracker.records import (
 NOON_NS = 1_795_348_800_000_000_000
 
 texts = st.text(max_size=20)
-names = st.text(min_size=1, max_size=20)
 hex_16, hex_32 = (st.text("0123456789abcdef", min_size=size, max_size=size) for size in (16, 32))
 times = st.integers(-(2**63), 2**63 - 1)
 scalars = st.none() | st.booleans() | st.integers(INT64_MIN, INT64_MAX) | texts | st.floats(allow_nan=False)
@@ -47,10 +46,10 @@ def span_records(draw: st.DrawFn) -> SpanRecord:
         span_id=draw(hex_16),
         parent_span_id=draw(st.just("") | hex_16),
         name=draw(texts),
-        kind=draw(names),
+        kind=draw(texts),
         function=draw(texts),
         module=draw(texts),
-        status=draw(st.sampled_from(STATUSES)),
+        status=draw(st.sampled_from(STATUSES) | texts),
         start_ns=draw(times),
         end_ns=draw(st.none() | times),
         args=draw(mappings),
@@ -72,11 +71,11 @@ def event_records(draw: st.DrawFn) -> EventRecord:
     return EventRecord(
         name=draw(texts),
         time_ns=draw(times),
-        severity=draw(names),
+        severity=draw(texts),
         trace_id=draw(st.just("") | hex_32),
         span_id=draw(st.just("") | hex_16),
         properties=draw(mappings),
-        body=draw(plain_values.filter(lambda body: body not in ("", {}, []))),  # an empty body is an absent one
+        body=draw(plain_values),
         error=draw(errors),
         resource=draw(mappings),
     )
@@ -156,6 +155,23 @@ def test_empty_fields_are_absent_but_a_result_of_none_is_not() -> None:
     assert returned_none.to_dict()["result"] is None
     assert span_from_dict(returned_none.to_dict()).has_result
     assert not span_from_dict(bare.to_dict()).has_result
+
+
+@pytest.mark.parametrize("body", ["", [], {}, 0, False], ids=repr)
+def test_empty_body_of_an_event_is_no_absent_one(body: Any) -> None:
+    """Only None is nothing."""
+    fields = EventRecord("e", 0, body=body).to_dict()
+    assert fields["body"] == body
+    assert event_from_dict(fields).body == body
+    assert "body" not in EventRecord("e", 0).to_dict()
+
+
+def test_empty_text_is_not_read_as_a_default() -> None:
+    """What somebody left empty comes back empty, not as ``INFO`` or ``internal``."""
+    event = EventRecord("e", 0, severity="")
+    span = SpanRecord("a" * 32, "b" * 16, "f", 0, kind="", status="", status_code="")
+    assert event_from_dict(event.to_dict()) == event
+    assert span_from_dict(span.to_dict()) == span
 
 
 def test_falsy_values_are_not_taken_for_absent_ones() -> None:

@@ -275,3 +275,42 @@ def test_module_prints_the_table_of_the_documentation(caplog: pytest.LogCaptureF
     rows = printed.stdout.splitlines()[2:]
     assert [row.split(" | ")[1].strip("`") for row in rows] == [setting.variable for setting in TABLE]
     assert logging.getLogger("otel_tracker").level == logging.NOTSET
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_bytes"),
+    [("0", 0), ("1024", 1024), ("256MiB", 268435456), ("1.5 GB", 1_500_000_000), ("1gib", 2**30), ("10 b", 10)],
+)
+def test_bytes_are_plain_or_have_a_unit(text: str, expected_bytes: int) -> None:
+    """Both families of units mean what they say: MiB is 2^20 and MB is 10^6."""
+    assert settings.parse_bytes(text) == expected_bytes
+
+
+@pytest.mark.parametrize("text", ["-1", "", "many", "1 TiBs", "1e9", "MiB", "1,5MB"])
+def test_bytes_that_are_none_are_one_sentence(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What is no number of bytes says what was expected, and the default is used."""
+    assert settings.SQLITE_MAX_BYTES.read(text) == 2**30
+    assert said(caplog) == [
+        f"the argument sqlite_max_bytes= is {text!r}; expected a number of bytes such as 1GiB. "
+        "Set it to 1GiB, or to 0 for no limit."
+    ]
+
+
+@pytest.mark.parametrize(("text", "days"), [("30", 30.0), ("0", 0.0), ("0.5", 0.5)])
+def test_days_may_have_a_fraction(text: str, days: float) -> None:
+    """Half a day is an age as well; 0 is no limit."""
+    assert settings.SQLITE_MAX_AGE_DAYS.read(text) == days
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "a week"])
+def test_days_that_are_none_are_refused(text: str) -> None:
+    """An age is a finite number."""
+    with pytest.raises(SettingError, match="a number of days"):
+        settings.SQLITE_MAX_AGE_DAYS.checked(text, "x")
+
+
+def test_jsonl_format_is_one_that_exists(caplog: pytest.LogCaptureFixture) -> None:
+    """Upper case is understood, another name is one sentence."""
+    assert settings.JSONL_FORMAT.read("OTLP") == "otlp"
+    assert settings.JSONL_FORMAT.read("xml") == "record"
+    assert "expected record or otlp" in said(caplog)[0]

@@ -20,7 +20,7 @@ from otel_tracker import attributes
 from otel_tracker.cli.files import OutputError, cannot_write, whole_file
 from otel_tracker.cli.options import example, json_option
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
-from otel_tracker.stores import installed_stores
+from otel_tracker.stores import Place, installed_stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def _show(output: Path, sent: int, *, as_json: bool) -> None:
     from otel_tracker.cli.demo_shop import DemoError
     from otel_tracker.cli.output import console_for, print_json_lines
 
-    with installed_stores()[_SQLITE].open_reader(str(output)) as reader:
+    with Place(installed_stores()[_SQLITE], str(output)).open_reader() as reader:
         stored = sum(1 for _ in reader.query_executions(kind=SERVER, limit=None))
         if as_json:
             print_json_lines(reader.function_statistics(limit=None))
@@ -105,7 +105,7 @@ def _show(output: Path, sent: int, *, as_json: bool) -> None:
 def _check_output(output: Path) -> None:
     """Refuse, before anything is started, a place that cannot be written or holds anything but an earlier demo."""
     try:
-        with installed_stores()[_SQLITE].open_reader(str(output)) as reader:
+        with Place(installed_stores()[_SQLITE], str(output)).open_reader() as reader:
             newest = next(reader.query_executions(limit=1), None)
     except StoreNotFoundError:
         newest = None

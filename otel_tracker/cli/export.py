@@ -14,6 +14,7 @@ import click
 
 from otel_tracker.cli.files import OutputError, whole_file
 from otel_tracker.cli.options import example, opened_store, store_option
+from otel_tracker.cli.progress import counted
 from otel_tracker.cli.selection import Selection, execution_filters
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def export(
         else:
             _refuse_store(output, reader.location)
             file = stack.enter_context(_text_file(output, force=force))
-        shown = stack.enter_context(_progress(records, beside_output=output is None))
+        shown = stack.enter_context(counted("Exporting", records, beside_output=output is None))
         _write(shown, file, as_csv=as_csv)
         file.flush()
 
@@ -104,17 +105,3 @@ def _refuse_store(output: Path, location: str) -> None:
         return
     if is_store:
         raise OutputError(f"{output} is the store that is exported. Choose another --output.")
-
-
-@contextmanager
-def _progress(records: Iterable[SpanRecord], *, beside_output: bool) -> Iterator[Iterable[SpanRecord]]:
-    """The records, counted on stderr while they pass when stderr is a terminal that shows nothing else."""
-    if not sys.stderr.isatty() or (beside_output and sys.stdout.isatty()):
-        yield records
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("Exporting"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield progress.track(records, total=None)

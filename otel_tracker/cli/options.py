@@ -9,14 +9,12 @@ import click
 from otel_tracker.errors import OtelTrackerError, UnknownStoreError
 from otel_tracker.query import DEFAULT_LIMIT, StoreReader
 from otel_tracker.settings import EXPORTERS
-from otel_tracker.stores import installed_stores, open_store
+from otel_tracker.stores import Place, default_place, find_place, readable_names
 from otel_tracker.timestamps import time_bound
 
 if TYPE_CHECKING:
     from otel_tracker.records import SpanRecord
 
-# Entry points of destinations bear this prefix so that they cannot clash with another package's; users may write it.
-_ENTRY_POINT_PREFIX = "otel_tracker_"
 _TRACE_ID_DIGITS = 32
 
 
@@ -58,18 +56,18 @@ def example(purpose: str, command: str) -> str:
 
 def opened_store(store: str | None) -> StoreReader:
     """A reader of the store that ``--store`` or else the environment names."""
-    if store is not None:
-        return open_store(store)
-    names = EXPORTERS.read()
-    stores = installed_stores()
-    for name in names:
-        found = stores.get(name.removeprefix(_ENTRY_POINT_PREFIX))
-        if found is not None:
-            return found.open_reader(found.default_location())
-    raise UnknownStoreError(
-        f"{EXPORTERS.variable} is {','.join(names)!r}, and none of these can be read back; "
-        f"expected one of {', '.join(stores)}. Name a store with --store."
-    )
+    return place_of_store(store).open_reader()
+
+
+def place_of_store(store: str | None) -> Place:
+    """The store that ``--store`` or else the environment names; nothing need be there yet."""
+    place = default_place() if store is None else find_place(store)
+    if place is None:
+        raise UnknownStoreError(
+            f"{EXPORTERS.variable} is {','.join(EXPORTERS.read())!r}, and none of these can be read back; "
+            f"expected one of {', '.join(readable_names())}. Name a store with --store."
+        )
+    return place
 
 
 def full_trace_id(reader: StoreReader, trace_id: str | None) -> str | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _WIDTH_FOR_WHOLE_IDS = 110
 _PREFIX_DIGITS = 12
 _MAX_PROPERTIES_LENGTH = 300
+_STATUS_WIDTH, _MS_WIDTH = 9, 9
 _STATUS_STYLES = {FAILED: "bold red", COMPLETED: "green"}
 
 
@@ -78,6 +79,27 @@ def events_table(records: Iterable[EventRecord], console: Console) -> Table:
             Text(trace_prefix(record.trace_id, console)),
         )
     return table
+
+
+def execution_line(record: SpanRecord, console: Console) -> Text:
+    """An execution as a line of its own, for what comes one by one: the columns of `executions_table`."""
+    status = status_text(record.status)
+    status.pad_right(max(_STATUS_WIDTH - len(status), 0))
+    duration = milliseconds(record.duration_ms).plain.rjust(_MS_WIDTH)
+    name = visible(record.qualified_name)
+    return _line(moment(record.start_ns), status, duration, name, trace_prefix(record.trace_id, console))
+
+
+def event_line(record: EventRecord, console: Console) -> Text:
+    """An event as a line of its own; its name stands below those of functions."""
+    kind = Text("event".ljust(_STATUS_WIDTH), style="cyan")
+    details = shortened(event_details(record), _MAX_PROPERTIES_LENGTH)
+    trace = trace_prefix(record.trace_id, console)
+    return _line(moment(record.time_ns), kind, " " * _MS_WIDTH, visible(record.name), details, trace)
+
+
+def _line(*parts: Text | str) -> Text:
+    return Text("  ").join(part if isinstance(part, Text) else Text(part) for part in parts if len(part))
 
 
 def new_table(title: str | None = None) -> Table:

@@ -9,10 +9,9 @@ import sys
 from collections.abc import Iterator
 
 from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
-from otel_tracker.doctor.stored import readable_store
 from otel_tracker.errors import OtelTrackerError
 from otel_tracker.launch import instrumented
-from otel_tracker.stores import Store
+from otel_tracker.stores import Place, default_place
 
 PROBE_NAME = "otel_tracker.doctor.probe"
 _TIMEOUT_S = 30
@@ -27,11 +26,11 @@ print("probe", format(context.trace_id, "032x"), int(context.trace_flags.sampled
 
 def check_probe() -> Iterator[Finding]:
     """Start the probe and look for its span."""
-    store = readable_store()
-    if store is None:
+    place = default_place()
+    if place is None:
         yield Finding("probe", NOTE, "There is nothing to read a probe span back from.")
         return
-    yield _verdict(store, *_run())
+    yield _verdict(place, *_run())
 
 
 def _run() -> tuple[str, str]:
@@ -46,7 +45,7 @@ def _run() -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def _verdict(store: Store, printed: str, complaint: str) -> Finding:
+def _verdict(place: Place, printed: str, complaint: str) -> Finding:
     match = re.search(r"^probe ([0-9a-f]{32}) ([01])$", printed, re.MULTILINE)
     if match is None:
         return Finding(
@@ -58,13 +57,13 @@ def _verdict(store: Store, printed: str, complaint: str) -> Finding:
         return Finding("probe", PROBLEM, f"The launcher set up no tracing: {reason}.")
     if not is_sampled:
         return Finding("probe", NOTE, "The probe was not sampled (OTEL_TRACES_SAMPLER), so there is none to read back.")
-    return _read_back(store, trace_id, complaint)
+    return _read_back(place, trace_id, complaint)
 
 
-def _read_back(store: Store, trace_id: str, complaint: str) -> Finding:
-    location = store.default_location()
+def _read_back(place: Place, trace_id: str, complaint: str) -> Finding:
+    location = place.location
     try:
-        with store.open_reader(location) as reader:
+        with place.open_reader() as reader:
             names = [record.name for record in reader.get_trace(trace_id)]
     except OtelTrackerError as error:
         return Finding("probe", PROBLEM, str(error))

@@ -9,7 +9,7 @@ from otel_tracker import settings
 from otel_tracker.destinations import LOGS_GROUP, TRACES_GROUP, entry_point_of, unknown_destination
 from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
 from otel_tracker.errors import OtelTrackerError, SettingError, StoreNotFoundError
-from otel_tracker.stores import Store, installed_stores
+from otel_tracker.stores import default_place
 
 
 def check_settings() -> Iterator[Finding]:
@@ -39,13 +39,13 @@ def check_destinations() -> Iterator[Finding]:
 
 def check_store() -> Iterator[Finding]:
     """What the store that commands read by default holds."""
-    store = readable_store()
-    if store is None:
+    place = default_place()
+    if place is None:
         yield Finding("store", NOTE, "No destination that is named can be read back; commands need --store.")
         return
-    location = store.default_location()
+    location = place.location
     try:
-        with store.open_reader(location) as reader:
+        with place.open_reader() as reader:
             newest = next(reader.query_executions(limit=1), None)
     except StoreNotFoundError:
         yield Finding("store", NOTE, f"{location} does not exist yet; the first span makes it.")
@@ -54,13 +54,6 @@ def check_store() -> Iterator[Finding]:
     else:
         held = "is empty" if newest is None else f"holds executions, the newest of {newest.start:%Y-%m-%d %H:%M:%S} UTC"
         yield Finding("store", OK, f"{location} {held}.")
-
-
-def readable_store() -> Store | None:
-    """The first destination that is named and can be read back."""
-    stores = installed_stores()
-    named = (stores.get(name.removeprefix("otel_tracker_")) for name in settings.EXPORTERS.read())
-    return next((store for store in named if store is not None), None)
 
 
 def _setting(setting: settings.Setting[object], value: str) -> Finding:

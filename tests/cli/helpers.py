@@ -112,8 +112,8 @@ def plain_environment(**variables: str) -> dict[str, str]:
 def write_store(path: Path, spans: Iterable[SpanRecord] = (), events: Iterable[EventRecord] = ()) -> Path:
     """A SQLite store with these records."""
     writer = SqliteWriter(str(path))
-    assert writer.write_spans(spans)
-    assert writer.write_events(events)
+    assert writer.write(spans)
+    assert writer.write(events)
     writer.close()
     return path
 

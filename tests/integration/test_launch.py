@@ -225,7 +225,7 @@ def _make_unusable() -> None:
         connection.execute("CREATE TABLE contacts (name TEXT)")
     connection.close()
     writer = SqliteWriter(os.path.abspath("damaged.db"))
-    assert writer.write_spans([SpanRecord("a" * 32, "b" * 16, "f", 0, 1)])
+    assert writer.write([SpanRecord("a" * 32, "b" * 16, "f", 0, 1)])
     writer.close()
     with open("damaged.db", "r+b") as file:
         file.seek(16)

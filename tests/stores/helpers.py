@@ -71,7 +71,7 @@ class StoreUnderTest:
     def write(self, *records: SpanRecord | EventRecord) -> bool:
         """One batch of spans and one of events, through a writer of their own."""
         writer = self.writers[0] if self.writers else self.new_writer()
-        return write_with(writer, records)
+        return writer.write(records)
 
     def reader(self) -> StoreReader:
         reader = open_store(self.path)
@@ -93,14 +93,6 @@ class StoreUnderTest:
                 child.stdout.close()
         for closable in (*self.writers, *self.readers):
             closable.close()
-
-
-def write_with(writer: SqliteWriter | JsonlWriter, records: Sequence[SpanRecord | EventRecord]) -> bool:
-    if isinstance(writer, JsonlWriter):
-        return writer.write(records)
-    spans = [record for record in records if isinstance(record, SpanRecord)]
-    events = [record for record in records if isinstance(record, EventRecord)]
-    return writer.write_spans(spans) and writer.write_events(events)
 
 
 def left_beside(path: Path) -> list[str]:

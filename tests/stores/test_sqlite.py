@@ -15,12 +15,23 @@ from typing import Any
 import pytest
 
 from otel_tracker.errors import StoreUnreadableError
+from otel_tracker.stats import tally
 from otel_tracker.stores import open_store
 from otel_tracker_exporters.sqlite.database import has_schema, open_to_read
 from otel_tracker_exporters.sqlite.schema import APPLICATION_ID
 from otel_tracker_exporters.sqlite.writer import SqliteWriter
 
-from .helpers import FULL_EVENT, FULL_SPAN, StoreUnderTest, left_beside, let_others_pass, make_event, make_span
+from .helpers import (
+    BEGIN_NS,
+    FULL_EVENT,
+    FULL_SPAN,
+    SECOND_NS,
+    StoreUnderTest,
+    left_beside,
+    let_others_pass,
+    make_event,
+    make_span,
+)
 
 JSON_COLUMNS = ("args", "result", "error", "attributes", "events", "links", "resource", "properties", "body")
 
@@ -86,6 +97,7 @@ def test_queries_use_their_indexes(store: StoreUnderTest) -> None:
         ("1", "spans_by_start"),
         ("function_id = 1", "spans_by_function"),
         ("start_ns > 5 AND function_id = 1", "spans_by_function"),
+        ("status = 'failed' AND function_id = 1 AND status <> 'completed'", "spans_not_completed"),
     ):
         sql = f"EXPLAIN QUERY PLAN SELECT * FROM stored_spans WHERE {condition} ORDER BY start_ns DESC, span_id DESC"
         plan = " ".join(str(row["detail"]) for row in select(store.path, sql))
@@ -119,8 +131,8 @@ def test_the_last_writer_removes_the_log(store: StoreUnderTest) -> None:
     first, second = store.new_writer(), store.new_writer()
     assert isinstance(first, SqliteWriter)
     assert isinstance(second, SqliteWriter)
-    first.write_spans([make_span(1)])
-    second.write_events([make_event(1)])
+    first.write([make_span(1)])
+    second.write([make_event(1)])
     first.close()
     assert "store.db-wal" in left_beside(store.path)
     second.close()
@@ -147,7 +159,7 @@ def newer_store(path: Path) -> None:
 
 def damaged_store(path: Path) -> None:
     writer = SqliteWriter(str(path))
-    writer.write_spans([make_span(n) for n in range(2_000)])
+    writer.write([make_span(n) for n in range(2_000)])
     writer.close()
     content = bytearray(path.read_bytes())
     content[4096 : len(content)] = b"\x5a" * (len(content) - 4096)
@@ -220,11 +232,11 @@ def test_a_locked_store_fails_the_batch_and_takes_the_next(
     """Who cannot get the lock in time says so, and the same batch can be stored later."""
     writer = SqliteWriter(str(store.path), busy_timeout_s=0.05)
     locking.execute("BEGIN IMMEDIATE")
-    assert not writer.write_spans([make_span(2)])
+    assert not writer.write([make_span(2)])
     assert ["is locked by another program" in sentence for sentence in sentences] == [True]
     assert len(list(store.reader().query_executions())) == 1
     locking.execute("ROLLBACK")
-    assert writer.write_spans([make_span(2)])
+    assert writer.write([make_span(2)])
     writer.close()
     assert len(list(store.reader().query_executions())) == 2
 
@@ -271,6 +283,33 @@ def test_more_names_than_are_remembered_are_all_stored(store: StoreUnderTest, mo
     assert len(store.reader().function_statistics(limit=None)) == 40
 
 
+@pytest.mark.parametrize("group_as", [None, "shop.*"])
+def test_a_large_group_has_the_same_statistics(
+    store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, group_as: str | None
+) -> None:
+    """Where SQLite has to sort because memory would not do, every number is the same."""
+    spans = [
+        make_span(
+            n,
+            function=f"f{n % 3}",
+            name=f"span {n % 2}",
+            end_ns=None if n % 11 == 0 else BEGIN_NS + n * SECOND_NS + n * n % 97,
+            status="started" if n % 11 == 0 else "failed" if n % 7 == 0 else "completed",
+        )
+        for n in range(300)
+    ]
+    store.write(*spans)
+
+    def asked() -> Any:
+        with store.reader() as reader:
+            found = reader.function_statistics(limit=None) if group_as is None else [reader.get_statistics(group_as)]
+            return sorted(found, key=lambda entry: entry.function_name)
+
+    in_memory = asked()
+    monkeypatch.setattr("otel_tracker_exporters.sqlite.statistics.LARGE_GROUP", 10)
+    assert asked() == in_memory == sorted(tally(spans, group_as), key=lambda entry: entry.function_name)
+
+
 def test_statements_of_the_store_are_not_traced(store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sqlite3 instrumentor wraps `sqlite3.connect`; the store never calls it."""
 
@@ -296,6 +335,7 @@ def test_an_unmerged_log_on_read_only_media_is_not_passed_over(store: StoreUnder
     let_others_pass(folder)
     script = f"""
 import os, sys
+from otel_tracker.stats import tally
 from otel_tracker.stores import open_store
 import otel_tracker.errors
 with open_store({str(store.path)!r}) as reader:  # what reading imports lies where only root may read

@@ -1,24 +1,27 @@
-"""The `jsonl` store: spans and events as lines of JSON in one file, readable by anything that reads text.
+"""The `jsonl` store: spans and events as lines of JSON, readable by anything that reads text.
 
-`STORE` opens it for queries, the two exporters write it. Everything heavier than this page is imported on first
-use, so that a reader never loads the OpenTelemetry SDK and a writer never loads the query side.
+`STORE` opens it for queries, for `otel-tracker convert` and `prune`; the two exporters write it. Everything heavier
+than this page is imported on first use, so that a reader never loads the OpenTelemetry SDK and a writer never loads
+the query side.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otel_tracker.settings import JSONL_PATH
 from otel_tracker.stores import Store
+from otel_tracker_exporters.jsonl.formats import OTLP, RECORD, format_of
 
 if TYPE_CHECKING:
     from otel_tracker.query import StoreReader
+    from otel_tracker.writing import Pruned, Retention
     from otel_tracker_exporters.jsonl.exporter import JsonlLogExporter, JsonlSpanExporter
+    from otel_tracker_exporters.jsonl.writer import JsonlWriter
 
 __all__ = ["STORE", "JsonlLogExporter", "JsonlSpanExporter"]
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def __getattr__(name: str) -> Any:
@@ -35,21 +38,41 @@ def _open_reader(location: str) -> StoreReader:
     return JsonlReader(location)
 
 
+def _open_writer(location: str, format: str | None) -> JsonlWriter:  # noqa: A002 - the option is called so
+    from otel_tracker_exporters.jsonl.opening import open_writer
+
+    return open_writer(location, format)
+
+
+def _prune(location: str, retention: Retention, dry_run: bool) -> Pruned:
+    from otel_tracker_exporters.jsonl.retention import prune
+
+    return prune(location, retention, dry_run)
+
+
+def _whole_location(location: str) -> str:
+    from otel_tracker_exporters.jsonl.names import whole_path
+
+    return str(whole_path(Path(location)))
+
+
 def _default_location() -> str:
     return os.path.abspath(JSONL_PATH.read())
 
 
 def _recognises(head: bytes) -> bool:
-    """A file whose first line is a JSON object with a record's first keys; a cut first line is enough."""
-    line = head.removeprefix(_BYTE_ORDER_MARK).lstrip().partition(b"\n")[0]
-    return line.startswith(b"{") and b'"schema"' in line and b'"type"' in line
+    return format_of(head) is not None
 
 
 STORE = Store(
     name="jsonl",
     schemes=("jsonl",),
-    suffixes=(".jsonl", ".ndjson"),
+    suffixes=(".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
     open_reader=_open_reader,
     default_location=_default_location,
     recognises=_recognises,
+    open_writer=_open_writer,
+    formats=(RECORD, OTLP),
+    prune=_prune,
+    whole_location=_whole_location,
 )

@@ -1,7 +1,7 @@
 """The OpenTelemetry face of the `jsonl` store: exporters for spans and for events.
 
 A batch is one write. A relative path is taken from the working directory of the moment in which an exporter is
-made; the file is created with the first record.
+made; a file is created with its first record.
 """
 
 from __future__ import annotations
@@ -9,23 +9,54 @@ from __future__ import annotations
 import os
 
 from otel_tracker.exporting import RecordLogExporter, RecordSpanExporter
-from otel_tracker.settings import JSONL_PATH
+from otel_tracker.settings import JSONL_BACKUPS, JSONL_FORMAT, JSONL_MAX_BYTES, JSONL_PATH
 from otel_tracker_exporters.jsonl.writer import JsonlWriter
 
 
 class JsonlSpanExporter(RecordSpanExporter):
-    """Appends spans to the JSONL file at ``path``, by default the one that ``OTEL_TRACKER_JSONL_PATH`` names."""
+    """Appends spans to the JSONL store at ``path``, by default the one that ``OTEL_TRACKER_JSONL_PATH`` names.
 
-    def __init__(self, *, path: str | os.PathLike[str] | None = None) -> None:
+    ``format`` is `record` (spans and events in that file) or `otlp` (OTLP JSON, spans in ``<stem>.traces.jsonl``).
+    A file that would grow beyond ``max_bytes`` (a number, or text such as ``"64MiB"``; 0 = no limit) is put aside,
+    and the newest ``backups`` of those are kept. What is left out is what the settings say.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        format: str | None = None,  # noqa: A002 - the setting is called so
+        max_bytes: int | str | None = None,
+        backups: int | None = None,
+    ) -> None:
         self.path = os.path.abspath(JSONL_PATH.read(path))
-        writer = JsonlWriter(self.path)
-        super().__init__(writer.write, writer.close)
+        super().__init__(_writer(self.path, format, max_bytes, backups))
 
 
 class JsonlLogExporter(RecordLogExporter):
-    """Appends events to the JSONL file at ``path``; as `JsonlSpanExporter`."""
+    """Appends events to the JSONL store at ``path``; as `JsonlSpanExporter`, in `otlp` to ``<stem>.logs.jsonl``."""
 
-    def __init__(self, *, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        format: str | None = None,  # noqa: A002 - the setting is called so
+        max_bytes: int | str | None = None,
+        backups: int | None = None,
+    ) -> None:
         self.path = os.path.abspath(JSONL_PATH.read(path))
-        writer = JsonlWriter(self.path)
-        super().__init__(writer.write, writer.close)
+        super().__init__(_writer(self.path, format, max_bytes, backups))
+
+
+def _writer(
+    path: str,
+    format: str | None,  # noqa: A002
+    max_bytes: int | str | None,
+    backups: int | None,
+) -> JsonlWriter:
+    return JsonlWriter(
+        path,
+        format=JSONL_FORMAT.read(format),
+        max_bytes=JSONL_MAX_BYTES.read(max_bytes),
+        backups=JSONL_BACKUPS.read(backups),
+    )

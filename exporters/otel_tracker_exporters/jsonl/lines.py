@@ -1,16 +1,20 @@
 """One record as one line of JSON, and back.
 
-`encode_line` writes what `SpanRecord.to_dict` says, compact and in UTF-8. `parse_line` takes whatever else may lie
-in such a file: it tells records from lines of other kinds and from lines that are no records. Nothing here touches
-a file.
+`encode_line` writes what `SpanRecord.to_dict` says, compact and in UTF-8. `parse_line` takes whatever may lie in such
+a file: records of ours, OTLP JSON with any number of them, lines of other kinds and lines that are no records. Nothing
+here touches a file.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from otel_tracker.records import SCHEMA, EventRecord, SpanRecord, event_from_dict, span_from_dict
+from otel_tracker.records import SCHEMA, EventRecord, SpanRecord, event_from_dict, plain, span_from_dict
+from otel_tracker_exporters.jsonl.otlp_decoding import decode_otlp, is_otlp
 
 SPAN_HEAD = f'{{"schema":{SCHEMA},"type":"span",'.encode()
 EVENT_HEAD = f'{{"schema":{SCHEMA},"type":"event",'.encode()
@@ -18,15 +22,21 @@ EVENT_HEAD = f'{{"schema":{SCHEMA},"type":"event",'.encode()
 
 _OTHER_TYPES = ("log", "metric")  # records as well, which no reader here is asked for
 _BYTE_ORDER_MARK = "\ufeff"
+_IDS = re.compile("[0-9a-f]{32} [0-9a-f]{16}")
+
+
+def _finite_or_text(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else str(plain(number))
+
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False).encode
 # NaN and the infinities, which others write as bare words, become the text that a record holds for them.
 _decode = json.JSONDecoder(parse_constant=str).decode
-
-
-class UnreadableLineError(ValueError):
-    """The line is torn, garbage, somebody else's, or a newer version's."""
+# So do numbers beyond what a float holds, which the parser would make infinite. Few lines have such an exponent.
+_LARGE_EXPONENT = re.compile(r"[0-9][eE]\+?[0-9]{3}")
+_decode_all = json.JSONDecoder(parse_constant=str, parse_float=_finite_or_text).decode
 
 
 def encode_line(record: SpanRecord | EventRecord) -> bytes:
@@ -38,34 +48,50 @@ def encode_line(record: SpanRecord | EventRecord) -> bytes:
         return f"{_encode_ascii(fields)}\n".encode()
 
 
-def parse_line(line: bytes) -> SpanRecord | EventRecord | None:
-    """The record in a line, None for a blank line or a record of another type.
+class Parsed(NamedTuple):
+    """What a line holds: records in order, how many records of other kinds, and how many that cannot be read."""
 
-    Invalid UTF-8 is read as U+FFFD. Raises `UnreadableLineError` for everything that is no record.
+    records: Sequence[SpanRecord | EventRecord] = ()
+    others: int = 0
+    broken: int = 0
+
+
+_NOTHING = Parsed()
+_OTHER = Parsed(others=1)
+_BROKEN = Parsed(broken=1)
+
+
+def parse_line(line: bytes) -> Parsed:
+    """The records in a line, ours or OTLP JSON; none in a blank one.
+
+    Invalid UTF-8 is read as U+FFFD. Never raises: what is torn, garbage, somebody else's or a newer
+    version's is broken.
     """
     text = line.decode("utf-8", "replace").removeprefix(_BYTE_ORDER_MARK).strip()
     if not text:
-        return None
+        return _NOTHING
     try:
-        fields = _decode(text)
-        if not isinstance(fields, dict):
-            raise UnreadableLineError("no JSON object")
-        return _record_of(fields)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise UnreadableLineError(str(error)) from None
+        fields = (_decode_all if _LARGE_EXPONENT.search(text) else _decode)(text)
+        return _parsed(fields) if isinstance(fields, dict) else _BROKEN
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return _BROKEN
 
 
-def _record_of(fields: dict[str, Any]) -> SpanRecord | EventRecord | None:
+def _parsed(fields: dict[str, Any]) -> Parsed:
     kind = fields.get("type")
-    if kind in _OTHER_TYPES:
-        return None
+    if kind == "span":
+        record = span_from_dict(fields)
+        return Parsed((record,)) if _has_ids(record) else _BROKEN
     if kind == "event":
-        return event_from_dict(fields)
-    record = span_from_dict(fields)
-    if not (_is_hex(record.trace_id, 32) and _is_hex(record.span_id, 16)):
-        raise UnreadableLineError("no ids")
-    return record
+        return Parsed((event_from_dict(fields),))
+    if kind in _OTHER_TYPES:
+        return _OTHER
+    if is_otlp(fields):
+        decoded = decode_otlp(fields)
+        return Parsed(decoded.records, decoded.others, decoded.broken)
+    return _BROKEN
 
 
-def _is_hex(identifier: str, length: int) -> bool:
-    return len(identifier) == length and not identifier.strip("0123456789abcdef")
+def _has_ids(record: SpanRecord) -> bool:
+    """Whether the ids are as we write them; nothing else finds its place in a selection."""
+    return _IDS.fullmatch(f"{record.trace_id} {record.span_id}") is not None

@@ -1,33 +1,36 @@
-"""Answers queries from a JSONL file: each in one pass over it, in little memory, beside any number of writers.
+"""Answers queries from all files of a JSONL store: each in one pass, in little memory, beside any number of writers.
 
-A pass goes from the end of the file to its beginning, parses what its bytes do not rule out, and keeps small keys;
-the lines chosen are then read again. Statistics need a key for every execution that they count, about 120 bytes,
-because a span may have more than one line. Lines that are no records (torn, garbage, foreign, of a newer version)
-are passed over and counted in ``skipped_lines``. A store of many million spans is better kept in SQLite.
+A pass goes from the end of the newest file to the beginning of the oldest, parses what its bytes do not rule out, and
+keeps small keys; the lines chosen are then read again. Statistics need about 60 bytes for every execution that they
+count, because a span may have more than one line. Lines that are no records (torn, garbage, foreign, of a newer
+version) are passed over and counted. A store of many million spans is better kept in SQLite.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from io import FileIO
+from pathlib import Path
 
-from otel_tracker.errors import StoreUnreadableError
+from otel_tracker.errors import OtelTrackerError, StoreNotFoundError, StoreUnreadableError
+from otel_tracker.following import Stored
 from otel_tracker.query import EventFilter, SpanFilter, StoreReader
 from otel_tracker.records import EventRecord, SpanRecord
 from otel_tracker.stats import Statistics
-from otel_tracker_exporters.jsonl.counting import ExecutionCounter
-from otel_tracker_exporters.jsonl.failures import FailureIndex, record_at
-from otel_tracker_exporters.jsonl.files import lines_backwards, open_file, sentence_of
-from otel_tracker_exporters.jsonl.lines import UnreadableLineError, parse_line
+from otel_tracker_exporters.jsonl.failures import FailureIndex, Fetcher
+from otel_tracker_exporters.jsonl.files import sentence_of
+from otel_tracker_exporters.jsonl.following import bytes_before, is_passed, marks_before_last, read_after
+from otel_tracker_exporters.jsonl.lines import Parsed, parse_line
+from otel_tracker_exporters.jsonl.positions import Mark, decode_position, encode_position
 from otel_tracker_exporters.jsonl.prefilter import (
     Prefilter,
     event_prefilter,
     span_prefilter,
     trace_prefilter,
 )
+from otel_tracker_exporters.jsonl.scanning import StatisticsScan
 from otel_tracker_exporters.jsonl.selection import (
     FINAL_RANK,
     Newest,
@@ -38,121 +41,215 @@ from otel_tracker_exporters.jsonl.selection import (
     span_key,
     span_rank_of,
 )
+from otel_tracker_exporters.jsonl.sources import Found, Source, StoreFiles, is_older
+
+_MAX_NOTED = 10_000
 
 
 class JsonlReader(StoreReader):
-    """Reads the store in one JSONL file; see `StoreReader`.
+    """Reads the store at a path: its file, its files of each signal, and what was put aside of them; see `StoreReader`.
 
-    ``skipped_lines`` is how many lines the latest pass met that are no records. A last line without its newline is
-    not among them: somebody may be writing it.
+    ``skipped_lines`` is how many lines the latest pass met that hold something else than records, or records that
+    cannot be read; a damaged compressed file counts as one more. A last line without its newline is not among them:
+    somebody may be writing it. ``other_lines`` counts what is valid and no span or event: log records, metric points.
+    Lines that a query need not look at are not counted.
     """
 
     def __init__(self, location: str) -> None:
         self.location = os.path.abspath(location)
         self.skipped_lines = 0
-        self._files: set[FileIO] = set()
-        self._is_closed = False
-        self._failures = FailureIndex()
+        self.other_lines = 0
+        self._files = StoreFiles(Path(self.location))
+        self._open_sources: set[Source] = set()
+        self._failures = FailureIndex(self._files)
+        self._nothing_after: tuple[str | None, list[Found]] | None = None
+        self._lowest_failure_ns: dict[str, int] = {}
         with self._opened():
             pass  # what cannot be read is said now and not at the first query
 
     def close(self) -> None:
         """End every iterator."""
-        self._is_closed = True
-        for file in tuple(self._files):
-            file.close()
+        super().close()
+        for source in tuple(self._open_sources):
+            source.close()
+        self._files.close()
+
+    def stored(self, after: str | None = None) -> Iterator[Stored]:
+        """See `StoreReader.stored`; closed on the way, it ends."""
+        self._check_open()
+        return super().stored(after)
+
+    def stored_size(self) -> int:
+        """Bytes in all files, those of compressed ones when they are unpacked."""
+        return sum(map(self._files.plain_size, self._files.find()))
+
+    def progress(self, position: str) -> int:
+        """Bytes before a position."""
+        marks = decode_position(position)
+        try:
+            with self._opened() as sources:
+                return bytes_before(self._files, sources, marks)
+        except StoreNotFoundError:
+            return 0
 
     def _read_spans(self, wanted: SpanFilter, limit: int | None) -> Iterator[SpanRecord]:
         if limit == 0:
             return
-        with self._opened() as file:
-            for key in self._chosen_spans(file, wanted, limit):
-                record = record_at(file, place_of(key))
+        with self._opened(wanted.start_ns) as sources:
+            fetch = Fetcher(sources)
+            for key in self._chosen_spans(sources, wanted, limit):
+                record = fetch(place_of(key))
                 if isinstance(record, SpanRecord):
+                    self._note_failure(record)
                     yield record
 
-    def _chosen_spans(self, file: FileIO, wanted: SpanFilter, limit: int | None) -> Iterable[bytes]:
+    def _chosen_spans(self, sources: list[Source], wanted: SpanFilter, limit: int | None) -> Iterable[bytes]:
         if wanted.status is None or rank_of(wanted.status) == FINAL_RANK:
-            return self._newest_spans(file, wanted, limit).chosen()
+            return self._newest_spans(sources, wanted, limit).chosen()
         # A start counts only where no line of the same span knows more: all of them have to be seen.
-        newest = self._newest_spans(file, replace(wanted, status=None), None)
+        newest = self._newest_spans(sources, replace(wanted, status=None), None)
         rank = rank_of(wanted.status)
         return [key for key in newest.chosen() if span_rank_of(key) == rank][:limit]
 
-    def _newest_spans(self, file: FileIO, wanted: SpanFilter, limit: int | None) -> Newest:
+    def _newest_spans(self, sources: list[Source], wanted: SpanFilter, limit: int | None) -> Newest:
         newest = Newest(limit, of_spans=True)
         prefilter = span_prefilter(wanted)
-        for place, record in self._records(file, prefilter):
+        for place, record in self._records(sources, prefilter):
             if isinstance(record, SpanRecord) and wanted.matches(record):
                 prefilter.raise_lowest(newest.add(span_key(record, place)))
         return newest
 
     def _read_trace(self, trace_id_prefix: str) -> list[SpanRecord]:
         newest = Newest(None, of_spans=True)
-        with self._opened() as file:
-            for place, record in self._records(file, trace_prefilter(trace_id_prefix)):
+        with self._opened() as sources:
+            for place, record in self._records(sources, trace_prefilter(trace_id_prefix)):
                 if isinstance(record, SpanRecord) and record.trace_id.startswith(trace_id_prefix):
                     newest.add(span_key(record, place))
-            found = [record_at(file, place_of(key)) for key in newest.chosen()]
+            found = list(map(Fetcher(sources), map(place_of, newest.chosen())))
         return [record for record in found if isinstance(record, SpanRecord)]
 
+    def _note_failure(self, span: SpanRecord) -> None:
+        """Remember when a span began whose traceback will be asked for: the span that has it was written later."""
+        if span.error and len(self._lowest_failure_ns) < _MAX_NOTED:
+            known_ns = self._lowest_failure_ns.get(span.trace_id, span.start_ns)
+            self._lowest_failure_ns[span.trace_id] = min(known_ns, span.start_ns)
+
     def _read_failures(self, trace_ids: Sequence[str]) -> Iterable[SpanRecord]:
-        with self._opened() as file:
-            self._failures.catch_up(file)
-            return [span for trace_id in trace_ids for span in self._failures.find(file, trace_id)]
+        noted_ns = [self._lowest_failure_ns.pop(trace_id, None) for trace_id in trace_ids]
+        lowest_ns = [start_ns for start_ns in noted_ns if start_ns is not None]
+        with self._opened(min(lowest_ns) if len(lowest_ns) == len(noted_ns) > 0 else None) as sources:
+            return list(self._failures.find(sources, trace_ids))
 
     def _read_statistics(self, wanted: SpanFilter, group_as: str | None) -> Iterable[Statistics]:
-        counter = ExecutionCounter(group_as)
-        with self._opened() as file:
-            for place, record in self._records(file, span_prefilter(wanted)):
-                if isinstance(record, SpanRecord) and wanted.matches(record):
-                    counter.add(record, place)
-        return counter.statistics()
+        scan = StatisticsScan(wanted, group_as, self._spans_of)
+        with self._opened(wanted.start_ns) as sources:
+            self.skipped_lines = self.other_lines = 0
+            for source in sources:
+                for block in source.blocks():
+                    skipped_before = self.skipped_lines
+                    scan.add_block(block)
+                    if source.has_open_end and not block.endswith(b"\n"):
+                        self.skipped_lines = skipped_before
+                self.skipped_lines += source.is_damaged
+        return scan.statistics()
+
+    def _spans_of(self, line: bytes) -> Iterator[SpanRecord]:
+        return (record for record in self._parsed(line).records if isinstance(record, SpanRecord))
 
     def _read_events(self, wanted: EventFilter, limit: int | None) -> Iterator[EventRecord]:
         if limit == 0:
             return
-        with self._opened() as file:
+        with self._opened(wanted.start_ns) as sources:
             newest = Newest(limit, of_spans=False)
             prefilter = event_prefilter(wanted)
-            for place, record in self._records(file, prefilter):
+            for place, record in self._records(sources, prefilter):
                 if isinstance(record, EventRecord) and wanted.matches(record):
                     prefilter.raise_lowest(newest.add(event_key(record, place)))
+            fetch = Fetcher(sources)
             for key in newest.chosen():
-                found = record_at(file, place_of(key))
+                found = fetch(place_of(key))
                 if isinstance(found, EventRecord):
                     yield found
 
-    def _records(self, file: FileIO, prefilter: Prefilter) -> Iterator[tuple[Place, SpanRecord | EventRecord]]:
-        """The records that the prefilter lets through, last line first."""
-        self.skipped_lines = 0
-        is_unfinished = True  # the first that comes is what follows the last newline
-        for offset, line in lines_backwards(file):
-            if prefilter.may_want(line):
-                try:
-                    record = parse_line(line)
-                except UnreadableLineError:
-                    record = None
-                    self.skipped_lines += not is_unfinished
-                if record is not None:
-                    yield Place(offset, len(line)), record
-            is_unfinished = False
+    def _read_stored(self, after: str | None) -> Iterable[Stored]:
+        return self._stored(after, decode_position(after))
+
+    def _stored(self, after: str | None, marks: Mapping[str, Mark]) -> Iterator[Stored]:
+        found = self._files.find()
+        if self._nothing_after == (after, found):
+            return
+        self.skipped_lines = self.other_lines = 0
+        is_any = False
+        try:
+            with self._opened(marks=marks) as sources:
+                for stored in read_after(self._files, sources, marks, self._parsed):
+                    is_any = True
+                    yield stored
+        except StoreNotFoundError:
+            pass  # it may come
+        except StoreUnreadableError:
+            if not self._closing().is_set():
+                raise
+        if not is_any:
+            self._nothing_after = after, found
+
+    def _position_before_last(self, count: int) -> str | None:
+        try:
+            with self._opened() as sources:
+                return encode_position(marks_before_last(self._files, sources, count))
+        except StoreNotFoundError:
+            return None
+
+    def _records(
+        self, sources: Sequence[Source], prefilter: Prefilter
+    ) -> Iterator[tuple[Place, SpanRecord | EventRecord]]:
+        """The records that the prefilter lets through, last line of the last file first."""
+        self.skipped_lines = self.other_lines = 0
+        for number in reversed(range(len(sources))):
+            source = sources[number]
+            if not prefilter.may_want_file(source.found.file):
+                continue
+            is_unfinished = source.has_open_end  # the first that comes is what follows the last newline
+            for offset, line in source.lines_backwards():
+                if prefilter.may_want(line):
+                    parsed = self._parsed(line) if not is_unfinished else parse_line(line)
+                    for count, record in enumerate(parsed.records):
+                        yield Place(number, offset, len(line), count), record
+                is_unfinished = False
+            self.skipped_lines += source.is_damaged
+
+    def _parsed(self, line: bytes) -> Parsed:
+        """What a line holds; the rest of it is counted."""
+        parsed = parse_line(line)
+        self.skipped_lines += parsed.broken
+        self.other_lines += parsed.others
+        return parsed
+
+    def _check_open(self) -> None:
+        if self._closing().is_set():
+            raise StoreUnreadableError(f"The reader of {self.location} is closed. Open the store again.")
 
     @contextmanager
-    def _opened(self) -> Iterator[FileIO]:
-        """The file, for one query; what goes wrong becomes a sentence."""
-        if self._is_closed:
-            raise StoreUnreadableError(f"The reader of {self.location} is closed. Open the store again.")
-        file = open_file(self.location)
-        self._files.add(file)
+    def _opened(self, lowest_ns: int | None = None, marks: Mapping[str, Mark] | None = None) -> Iterator[list[Source]]:
+        """The files for one query that wants nothing older, or nothing before marks; what goes wrong is a sentence."""
+        self._check_open()
+        sources: list[Source] = []
         try:
-            yield file
+            sources = self._files.open(
+                lambda found: not (is_older(found.file, lowest_ns) or is_passed(found, marks or {}))
+            )
+            self._open_sources.update(sources)
+            yield sources
+        except OtelTrackerError:
+            raise  # some are an OSError as well
         except OSError as error:
+            self._check_open()
             raise StoreUnreadableError(sentence_of(self.location, error)) from None
         except ValueError as error:
-            if not file.closed:
+            if "closed file" not in str(error):
                 raise
             raise StoreUnreadableError(sentence_of(self.location, error)) from None
         finally:
-            self._files.discard(file)
-            file.close()
+            self._open_sources.difference_update(sources)
+            for source in sources:
+                source.close()

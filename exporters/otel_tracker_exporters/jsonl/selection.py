@@ -1,13 +1,14 @@
-"""Chooses among lines by small keys, so that a file of any size is searched with little memory.
+"""Chooses among lines by small keys, so that files of any size are searched with little memory.
 
 A key says when, which and where: ``time | span id | trace id | rank | place``, as bytes that sort like the records
 do. The lines themselves are read again once they are chosen. A span may have several lines (a start and an end; or
 a batch that was written twice, the first time by a process that was killed before it knew): the one with the highest
-rank counts, and among equals the last one in the file.
+rank counts, and among equals the last one in the store.
 """
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
 from otel_tracker.records import ABORTED, STARTED, EventRecord, SpanRecord
@@ -15,6 +16,7 @@ from otel_tracker.records import ABORTED, STARTED, EventRecord, SpanRecord
 _TIME_BYTES = 10  # more than the years 1 to 9999 need in nanoseconds, which 64 bits do not hold
 _TIME_BIAS = 1 << 79
 _SPAN_IDENTITY_BYTES = _TIME_BYTES + 8 + 16
+_PLACE = struct.Struct(">IQII")
 _MIN_PRUNED = 1_000
 
 _RANKS = {STARTED: 0, ABORTED: 1}
@@ -22,10 +24,12 @@ FINAL_RANK = 2
 
 
 class Place(NamedTuple):
-    """Where a line lies in the file, in bytes."""
+    """Where a record lies: which file of the query, the line's bytes in it, and which of the line's records it is."""
 
+    file: int
     offset: int
     length: int
+    number: int = 0
 
 
 def rank_of(status: str) -> int:
@@ -58,7 +62,7 @@ def time_of(key: bytes) -> int:
 
 def place_of(key: bytes) -> Place:
     """The place in a key."""
-    return Place(int.from_bytes(key[-12:-4], "big"), int.from_bytes(key[-4:], "big"))
+    return Place(*_PLACE.unpack(key[-_PLACE.size :]))
 
 
 def span_rank_of(key: bytes) -> int:
@@ -69,7 +73,7 @@ def span_rank_of(key: bytes) -> int:
 class Newest:
     """Keeps the keys of the newest records, at most ``limit`` of them (None for all), each record once.
 
-    Holds up to twice as many keys while it is filled, about 90 bytes each.
+    Holds up to twice as many keys while it is filled, about 100 bytes each.
     """
 
     def __init__(self, limit: int | None, *, of_spans: bool) -> None:
@@ -95,7 +99,7 @@ class Newest:
 
 
 def _one_a_span(ordered: list[bytes]) -> list[bytes]:
-    """The first key of each span: the highest rank, and the last in the file."""
+    """The first key of each span: the highest rank, and the last in the store."""
     kept: list[bytes] = []
     previous = b""
     for key in ordered:
@@ -107,4 +111,4 @@ def _one_a_span(ordered: list[bytes]) -> list[bytes]:
 
 
 def _place_bytes(place: Place) -> bytes:
-    return place.offset.to_bytes(8, "big") + place.length.to_bytes(4, "big")
+    return _PLACE.pack(*place)

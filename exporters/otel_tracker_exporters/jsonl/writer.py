@@ -1,174 +1,106 @@
-"""Appends records to a JSONL file: one write a batch, from any number of processes and threads.
+"""Writes records into a JSONL store: one appending write a batch, from any number of processes and threads.
 
-A batch lands whole and beside nobody else's: the file is opened for appending, locked for the moment of the write,
-and what a full disk cuts off is taken back. Where a killed process has left half a line, the next write begins with
-a newline, so that it is lost alone. Nothing here raises; a batch that was not written answers False, with one
-sentence in the log. Rotation, compression and fsync are no business of this module.
+In the format `record` spans and events share one file; in the format `otlp` each has a file of its own. How a batch
+lands there is told in `appending`, how files are put aside, deleted and compressed in `rotation`.
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import threading
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from otel_tracker.diagnostics import report_internal_error, say_once
-from otel_tracker.private_files import make_private_folder
+from otel_tracker.errors import StoreUnwritableError
 from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.writing import StoreWriter
+from otel_tracker_exporters.jsonl.appending import AppendedFile
+from otel_tracker_exporters.jsonl.formats import OTLP, RECORD
 from otel_tracker_exporters.jsonl.lines import encode_line
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock; there a write is atomic enough for one process a file
-    fcntl = None  # type: ignore[assignment]
+from otel_tracker_exporters.jsonl.names import signal_path
+from otel_tracker_exporters.jsonl.rotation import Rotation
 
 _LOCK_WAIT_S = 1.0
-_LOCK_RETRY_S = 0.001
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
-class JsonlWriter:
-    """Appends spans and events to the file at an absolute path; see the module's docstring."""
+class _Target(NamedTuple):
+    """Where records of one kind go, and what their lines are."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.unwritable = 0
-        self._fd: int | None = None
-        self._pid = os.getpid()
-        self._is_closed = False
-        self._locks: dict[int, threading.Lock] = {}
+    file: AppendedFile
+    encode: Callable[[Any], bytes]
 
-    def write(self, records: Iterable[SpanRecord | EventRecord]) -> bool:
-        """Append the records; False, with nothing appended, when the file cannot be written or the writer is closed."""
-        with self._lock():
-            if self._is_closed:
-                return False
-            try:
-                self._append(b"".join(self._lines(records)))
-                return True
-            except OSError as error:
-                say_once(_sentence_of(self.path, error))
-            except Exception as error:  # nothing here may reach the observed program
-                report_internal_error("writing to the jsonl store", error)
-            self._close_file()
-            return False
 
-    def close(self) -> None:
-        """Close the file; a second call does nothing."""
-        with self._lock():
-            self._is_closed = True
-            self._close_file()
+class JsonlWriter(StoreWriter):
+    """Appends spans and events to the store at an absolute path.
 
-    def _lock(self) -> threading.Lock:
-        """This process's lock: one that another thread held during a fork would stay locked in the child for ever."""
-        return self._locks.setdefault(os.getpid(), threading.Lock())
+    ``format`` is `record` or `otlp`. A file that would grow beyond ``max_bytes`` (0 = no limit) is put aside, and
+    the newest ``backups`` of those are kept.
 
-    def _lines(self, records: Iterable[SpanRecord | EventRecord]) -> Iterator[bytes]:
+    A batch of spans and events lies whole in each file; in the format `otlp` a disk that becomes full just between
+    the two can leave the spans of a batch stored and its events not.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        format: str = RECORD,  # noqa: A002 - the option is called so
+        max_bytes: int = 0,
+        backups: int = 0,
+    ) -> None:
+        super().__init__(path)
+
+        def new_file(file: Path) -> AppendedFile:
+            return AppendedFile(file, Rotation(max_bytes, backups), _LOCK_WAIT_S)
+
+        if format == OTLP:
+            from otel_tracker_exporters.jsonl.otlp_encoding import encode_event_line, encode_span_line
+
+            self._spans = _Target(new_file(signal_path(Path(path), "traces")), encode_span_line)
+            self._events = _Target(new_file(signal_path(Path(path), "logs")), encode_event_line)
+        else:
+            self._spans = self._events = _Target(new_file(Path(path)), encode_line)
+
+    def _store(self, records: Iterable[SpanRecord | EventRecord]) -> None:
+        batches = self._encoded(records)
+        for file in batches:  # all are there before anything is written to one
+            with _sentence_for(file.path):
+                file.open()
+        for file, lines in batches.items():
+            with _sentence_for(file.path):
+                file.append(b"".join(lines))
+
+    def _recover(self) -> None:
+        for target in (self._spans, self._events):
+            target.file.close()
+
+    def _release(self) -> None:
+        for target in (self._spans, self._events):
+            target.file.stop()
+
+    def _encoded(self, records: Iterable[SpanRecord | EventRecord]) -> dict[AppendedFile, list[bytes]]:
+        batches: dict[AppendedFile, list[bytes]] = {}
         for record in records:
+            file, encode = self._events if isinstance(record, EventRecord) else self._spans
             try:
-                yield encode_line(record)
+                line = encode(record)
             except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-                self.unwritable += 1
-                say_once(
-                    f"A record cannot be stored in {self.path} ({type(error).__name__}: {str(error)[:100]}); "
-                    "it is left out and its neighbours are kept. Please report it.",
-                    key=f"unwritable:{self.path}",
-                )
-
-    def _append(self, lines: bytes) -> None:
-        if not lines:
-            return
-        fd = self._opened()
-        with _locked(fd) as is_locked:
-            begin = os.lseek(fd, 0, os.SEEK_END)
-            try:
-                _write_all(fd, lines if _ends_in_newline(fd, begin) else b"\n" + lines)
-            except OSError:
-                if is_locked:  # nobody else has written meanwhile, so what lies behind is the half of this batch
-                    os.ftruncate(fd, begin)
-                raise
-
-    def _opened(self) -> int:
-        """The file's descriptor, opened by this process and still what lies at the path."""
-        if self._fd is not None and (self._pid != os.getpid() or not self._is_current(self._fd)):
-            self._close_file()
-        if self._fd is None:
-            self._pid, self._fd = os.getpid(), _open(Path(self.path))
-        return self._fd
-
-    def _is_current(self, fd: int) -> bool:
-        """False when the file was deleted or rotated away: what is written to it then, nobody finds."""
-        try:
-            return os.path.samestat(os.stat(self.path), os.fstat(fd))
-        except OSError:
-            return False
-
-    def _close_file(self) -> None:
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            with suppress(OSError):
-                os.close(fd)
-
-
-def _open(path: Path) -> int:
-    """A descriptor of the file, created with mode 0600; refuses what is no file, where opening could block."""
-    make_private_folder(path.parent)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "it is a directory")
-    if path.exists() and not path.is_file():
-        raise OSError(0, "it is no regular file")
-    return os.open(path, _FLAGS, 0o600)
-
-
-def _ends_in_newline(fd: int, size: int) -> bool:
-    """True also for an empty file: the next line may begin right here."""
-    if size == 0:
-        return True
-    os.lseek(fd, size - 1, os.SEEK_SET)
-    return os.read(fd, 1) == b"\n"
-
-
-def _write_all(fd: int, lines: bytes) -> None:
-    """Write everything; a write that comes short is followed by the error that cut it, or by the rest."""
-    rest = memoryview(lines)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+                self._leave_out(error)
+            else:
+                batches.setdefault(file, []).append(line)
+        return batches
 
 
 @contextmanager
-def _locked(fd: int) -> Iterator[bool]:
-    """Hold the file's lock; gives False, and no lock, where there are none or somebody keeps it too long.
-
-    Then we write all the same: an appending write never mixes with another on a local disk (200,000 lines of
-    up to 20 kB by four processes: none torn), only the repair of a torn line may come in between.
-    """
-    is_locked = fcntl is not None and _acquire(fd)
+def _sentence_for(path: Path) -> Iterator[None]:
     try:
-        yield is_locked
-    finally:
-        if is_locked:
-            fcntl.flock(fd, fcntl.LOCK_UN)
+        yield
+    except OSError as error:
+        raise StoreUnwritableError(_sentence_of(path, error)) from None
 
 
-def _acquire(fd: int) -> bool:
-    deadline_s = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline_s:
-                return False
-        except OSError:
-            return False  # a file system without locks
-        time.sleep(_LOCK_RETRY_S)
-
-
-def _sentence_of(path: str, error: OSError) -> str:
+def _sentence_of(path: Path, error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"The disk that holds {path} is full. Make room, or set OTEL_TRACKER_JSONL_PATH to another disk."
     if error.errno == errno.EISDIR:

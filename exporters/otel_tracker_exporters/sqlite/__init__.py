@@ -1,7 +1,7 @@
 """The `sqlite` store: spans and events in one SQLite file, readable by any SQLite client.
 
-`STORE` opens it for queries, the two exporters write it. Everything heavier than this page is imported on first
-use, so that a reader never loads the OpenTelemetry SDK and a writer never loads the query side.
+`STORE` opens it for queries and commands, the two exporters write it. Everything heavier than this page is imported on
+first use, so that a reader never loads the OpenTelemetry SDK and a writer never loads the query side.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from otel_tracker.stores import Store
 
 if TYPE_CHECKING:
     from otel_tracker.query import StoreReader
+    from otel_tracker.writing import Pruned, Retention, StoreWriter
     from otel_tracker_exporters.sqlite.exporter import SqliteLogExporter, SqliteSpanExporter
 
 __all__ = ["STORE", "SqliteLogExporter", "SqliteSpanExporter"]
@@ -36,6 +37,18 @@ def _open_reader(location: str) -> StoreReader:
     return SqliteReader(location)
 
 
+def _open_writer(location: str, format: str | None) -> StoreWriter:  # noqa: A002 - what `Store` asks for
+    from otel_tracker_exporters.sqlite.writer import SqliteWriter
+
+    return SqliteWriter(os.path.abspath(location))
+
+
+def _prune(location: str, retention: Retention, dry_run: bool) -> Pruned:
+    from otel_tracker_exporters.sqlite.pruning import prune
+
+    return prune(location, retention, dry_run)
+
+
 def _default_location() -> str:
     return os.path.abspath(SQLITE_PATH.read())
 
@@ -51,4 +64,6 @@ STORE = Store(
     open_reader=_open_reader,
     default_location=_default_location,
     recognises=_recognises,
+    open_writer=_open_writer,
+    prune=_prune,
 )

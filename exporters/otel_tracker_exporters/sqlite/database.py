@@ -2,21 +2,26 @@
 
 What lies at a path is examined before anything is changed there, and each way in which it can be unusable has its
 sentence. Connections come from `sqlite3.Connection` itself: the sqlite3 instrumentor wraps `sqlite3.connect`, and a
-store must not trace its own statements. This module knows nothing of spans and events.
+store must not trace its own statements. A file of an older version is migrated when it is opened to be written, in one
+transaction; readers take it as it is. This module knows nothing of spans and events.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import stat
+import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
 from otel_tracker.private_files import make_private_folder
-from otel_tracker_exporters.sqlite.schema import APPLICATION_ID, CREATE_STATEMENTS, SCHEMA_VERSION
+from otel_tracker_exporters.sqlite.schema import APPLICATION_ID, CREATE_STATEMENTS, MIGRATIONS, SCHEMA_VERSION
 
 BUSY_TIMEOUT_S = 5.0
 """How long a statement waits for another process's transaction; with 50 ms four busy writers saw errors."""
@@ -32,7 +37,7 @@ _creation_locks: dict[int, threading.Lock] = {}
 
 
 def open_to_write(path: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
-    """A connection to the store at ``path``, which is created (mode 0600) when nothing is there.
+    """A connection to the store at ``path``, which is created (mode 0600) when nothing is there, else migrated.
 
     Raises `StoreUnreadableError` for a file that is no store of ours or a newer one's, else sqlite3.Error or OSError.
     """
@@ -40,6 +45,7 @@ def open_to_write(path: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.
         raise StoreUnreadableError(_directory_sentence(path))
     with _creation_locks.setdefault(os.getpid(), threading.Lock()):
         _create_file(Path(path))
+        _refuse_unharmed(path)
         connection = sqlite3.Connection(
             _uri(path, "mode=rw"), timeout=busy_timeout_s, isolation_level=None, check_same_thread=False, uri=True
         )
@@ -53,7 +59,7 @@ def open_to_write(path: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.
 
 def open_to_read(path: str) -> sqlite3.Connection:
     """A read-only connection to what lies at ``path``; raises `StoreNotFoundError` or `StoreUnreadableError`."""
-    _check_file(path)
+    check_file(path)
     try:
         return _connect_read_only(path)
     except sqlite3.Error as error:
@@ -65,7 +71,9 @@ def has_schema(connection: sqlite3.Connection, path: str) -> bool:
 
     Raises `StoreUnreadableError` for another program's database and for a newer otel-tracker's.
     """
-    application_id, version, is_blank = _marks(connection)
+    application_id, version, is_blank = _header(connection)
+    if application_id == APPLICATION_ID and version < 1:
+        raise StoreUnreadableError(_SENTENCES["malformed"].format(path=path))
     if application_id == APPLICATION_ID and version <= SCHEMA_VERSION:
         return True
     if application_id == APPLICATION_ID:
@@ -81,6 +89,24 @@ def has_schema(connection: sqlite3.Connection, path: str) -> bool:
     return False
 
 
+def pragma(connection: sqlite3.Connection, name: str) -> int:
+    """The number that SQLite keeps under this name."""
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One writing transaction: committed, or rolled back when anything goes wrong."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def tidy_up(path: str) -> None:
     """Remove the empty ``-wal`` and ``-shm`` files that reading leaves behind, unless somebody uses the store.
 
@@ -91,7 +117,7 @@ def tidy_up(path: str) -> None:
         if os.path.getsize(f"{path}-wal") == 0 and os.access(path, os.W_OK):
             connection = sqlite3.Connection(_uri(path, "mode=rw"), timeout=0, isolation_level=None, uri=True)
             try:
-                _pragma(connection, "user_version")
+                pragma(connection, "user_version")
             finally:
                 connection.close()
 
@@ -99,6 +125,8 @@ def tidy_up(path: str) -> None:
 def sentence_of(path: str, error: Exception) -> str:
     """What is wrong with the file at ``path``, and the way out."""
     reason = str(error.strerror if isinstance(error, OSError) and error.strerror else error).rstrip(".")
+    if any(part in reason for part in _OF_READ_ONLY_DISKS) and _is_on_read_only_disk(path):
+        reason = "readonly"
     for part, sentence in _SENTENCES.items():
         if part in reason:
             return sentence.format(path=path)
@@ -121,13 +149,26 @@ _SENTENCES = {
 }
 
 
-def _marks(connection: sqlite3.Connection) -> tuple[int, int, bool]:
+# What SQLite calls it depends on which of its files it comes to first.
+_OF_READ_ONLY_DISKS = ("disk I/O error", "unable to open")
+
+
+def _is_on_read_only_disk(path: str) -> bool:
+    """Whether the disk takes nothing at all; a broken one does not always say so, only trying tells."""
+    try:
+        with tempfile.TemporaryFile(dir=os.path.dirname(path)):
+            return False
+    except OSError as error:
+        return error.errno == errno.EROFS
+
+
+def _header(connection: sqlite3.Connection) -> tuple[int, int, bool]:
     """Application id, version, and whether nothing at all is there; of one moment, for another process may be at it."""
     is_own_transaction = not connection.in_transaction
     if is_own_transaction:
         connection.execute("BEGIN")
     try:
-        application_id, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+        application_id, version = pragma(connection, "application_id"), pragma(connection, "user_version")
         is_blank = not (application_id or version or _has_tables(connection))
     finally:
         if is_own_transaction and connection.in_transaction:
@@ -149,14 +190,49 @@ def _uri(path: str, parameters: str) -> str:
     return f"{Path(path).as_uri()}?{parameters}"
 
 
+def _refuse_unharmed(path: str) -> None:
+    """Look at a file that somebody else may have made with a connection that cannot change a byte of it.
+
+    A connection that may write merges what it finds in the log when it is closed, even if it has only looked.
+    """
+    if not os.path.getsize(path):
+        return
+    try:
+        with closing(_checked(path, "mode=ro")) as connection:
+            has_schema(connection, path)
+    except StoreUnreadableError:
+        tidy_up(path)
+        raise
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise  # it has been waited for once
+        # Where reading alone cannot tell, the connection that writes will.
+
+
 def _prepare(connection: sqlite3.Connection, path: str, busy_timeout_s: float) -> None:
     is_ours = has_schema(connection, path)
+    if not is_ours:
+        # Lets space be given back in small steps; it has an effect only before anything is in the file.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _use_wal(connection, busy_timeout_s)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_LIMIT_BYTES}")
-    if not is_ours:
-        _create_schema(connection, path)
+    if not is_ours or pragma(connection, "user_version") < SCHEMA_VERSION:
+        with transaction(connection):
+            _bring_up(connection, path)
+
+
+def _bring_up(connection: sqlite3.Connection, path: str) -> None:
+    """Create or migrate the tables, unless another process was faster."""
+    if not has_schema(connection, path):
+        for statement in CREATE_STATEMENTS:
+            connection.execute(statement)
+        return
+    for version in range(pragma(connection, "user_version"), SCHEMA_VERSION):
+        for statement in MIGRATIONS[version]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {version + 1}")
 
 
 def _use_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
@@ -172,31 +248,20 @@ def _use_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
         time.sleep(_WAL_RETRY_S)
 
 
-def _create_schema(connection: sqlite3.Connection, path: str) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if not has_schema(connection, path):  # another process may have been faster
-            for statement in CREATE_STATEMENTS:
-                connection.execute(statement)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _check_file(path: str) -> None:
+def check_file(path: str) -> None:
     """A missing file is said here, because SQLite does not tell it from one that may not be opened."""
     if os.path.isdir(path):
         raise StoreUnreadableError(_directory_sentence(path))
     try:
-        os.stat(path)
+        is_file = stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:
         raise StoreNotFoundError(
             f"There is no store at {path}. Run your program first, or name another place."
         ) from None
     except (OSError, ValueError) as error:
         raise StoreUnreadableError(sentence_of(path, error)) from None
+    if not is_file:  # to open a pipe waits for its other end
+        raise StoreUnreadableError(f"{path} is no regular file; expected an SQLite file. Name a file.")
 
 
 def _connect_read_only(path: str) -> sqlite3.Connection:
@@ -224,15 +289,11 @@ def _checked(path: str, parameters: str) -> sqlite3.Connection:
         _uri(path, parameters), timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True
     )
     try:
-        _pragma(connection, "user_version")  # the file is opened by the first statement only
+        pragma(connection, "user_version")  # the file is opened by the first statement only
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _directory_sentence(path: str) -> str:

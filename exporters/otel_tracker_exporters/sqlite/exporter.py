@@ -9,23 +9,43 @@ from __future__ import annotations
 import os
 
 from otel_tracker.exporting import RecordLogExporter, RecordSpanExporter
-from otel_tracker.settings import SQLITE_PATH
+from otel_tracker.settings import SQLITE_MAX_AGE_DAYS, SQLITE_MAX_BYTES, SQLITE_PATH
+from otel_tracker_exporters.sqlite.keeping import NS_PER_DAY, Keeper
 from otel_tracker_exporters.sqlite.writer import SqliteWriter
 
 
 class SqliteSpanExporter(RecordSpanExporter):
-    """Stores spans in the SQLite file at ``path``, by default the one that ``OTEL_TRACKER_SQLITE_PATH`` names."""
+    """Stores spans in the SQLite file at ``path``, by default the one that ``OTEL_TRACKER_SQLITE_PATH`` names.
 
-    def __init__(self, *, path: str | os.PathLike[str] | None = None) -> None:
+    Above ``max_bytes`` and beyond ``max_age_days`` the oldest traces are removed, each as a whole; 0 is no limit. By
+    default ``OTEL_TRACKER_SQLITE_MAX_BYTES`` and ``OTEL_TRACKER_SQLITE_MAX_AGE_DAYS`` say.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        max_bytes: int | str | None = None,
+        max_age_days: float | None = None,
+    ) -> None:
         self.path = os.path.abspath(SQLITE_PATH.read(path))
-        writer = SqliteWriter(self.path)
-        super().__init__(writer.write_spans, writer.close)
+        super().__init__(_writer(self.path, max_bytes, max_age_days))
 
 
 class SqliteLogExporter(RecordLogExporter):
     """Stores events in the SQLite file at ``path``; as `SqliteSpanExporter`."""
 
-    def __init__(self, *, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        max_bytes: int | str | None = None,
+        max_age_days: float | None = None,
+    ) -> None:
         self.path = os.path.abspath(SQLITE_PATH.read(path))
-        writer = SqliteWriter(self.path)
-        super().__init__(writer.write_events, writer.close)
+        super().__init__(_writer(self.path, max_bytes, max_age_days))
+
+
+def _writer(path: str, max_bytes: int | str | None, max_age_days: float | None) -> SqliteWriter:
+    max_age_ns = round(SQLITE_MAX_AGE_DAYS.read(max_age_days) * NS_PER_DAY)
+    return SqliteWriter(path, keeper=Keeper(SQLITE_MAX_BYTES.read(max_bytes), max_age_ns))

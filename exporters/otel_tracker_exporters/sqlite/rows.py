@@ -28,15 +28,16 @@ EVENT_COLUMNS = "e.name, e.time_ns, e.severity, e.trace_id, e.span_id, e.propert
 """The columns that `event_of` takes, in its order."""
 
 # A span that arrives again replaces what is there, unless it knows less: an end is never taken back by a start.
+# It takes the new id, so that who follows the store by id sees the change.
 UPSERT_SPAN = """
     INSERT INTO stored_spans (
-        trace_id, span_id, parent_span_id, function_id, kind, status, start_ns, end_ns, args, result, error, attributes,
-        events, links, status_code, status_message, scope, resource_id
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        id, trace_id, span_id, parent_span_id, function_id, kind, status, start_ns, end_ns, args, result, error,
+        attributes, events, links, status_code, status_message, scope, resource_id
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (trace_id, span_id) DO UPDATE SET
-        parent_span_id = excluded.parent_span_id, function_id = excluded.function_id, kind = excluded.kind,
-        status = excluded.status, start_ns = excluded.start_ns, end_ns = excluded.end_ns, args = excluded.args,
-        result = excluded.result, error = excluded.error, attributes = excluded.attributes,
+        id = excluded.id, parent_span_id = excluded.parent_span_id, function_id = excluded.function_id,
+        kind = excluded.kind, status = excluded.status, start_ns = excluded.start_ns, end_ns = excluded.end_ns,
+        args = excluded.args, result = excluded.result, error = excluded.error, attributes = excluded.attributes,
         events = excluded.events, links = excluded.links, status_code = excluded.status_code,
         status_message = excluded.status_message, scope = excluded.scope, resource_id = excluded.resource_id
     WHERE excluded.status NOT IN ('started', 'aborted')
@@ -45,13 +46,13 @@ UPSERT_SPAN = """
 """
 
 INSERT_EVENT = """
-    INSERT INTO stored_events (name, time_ns, severity, trace_id, span_id, properties, body, error, resource_id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO stored_events (id, name, time_ns, severity, trace_id, span_id, properties, body, error, resource_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
 def span_row(record: SpanRecord, function_id: int, resource_id: int | None) -> tuple[Any, ...]:
-    """The values of `UPSERT_SPAN`."""
+    """The values of `UPSERT_SPAN` that follow the id."""
     return (
         _id_bytes(record.trace_id, 16),
         _id_bytes(record.span_id, 8),
@@ -75,7 +76,7 @@ def span_row(record: SpanRecord, function_id: int, resource_id: int | None) -> t
 
 
 def event_row(record: EventRecord, resource_id: int | None) -> tuple[Any, ...]:
-    """The values of `INSERT_EVENT`."""
+    """The values of `INSERT_EVENT` that follow the id."""
     return (
         text(record.name),
         _int64(record.time_ns),

@@ -5,9 +5,19 @@ the same order, NULL where a key is absent. Ids are lower-case hex, times are UT
 ``duration_ms`` is a number, and ``args``, ``result``, ``error``, ``attributes``, ``events``, ``links``,
 ``properties``, ``body`` and ``resource`` are JSON text. ``"end"`` is a word of SQL's own and wants its quotes.
 
-The tables underneath may change with `SCHEMA_VERSION`. Ids are binary and functions and resources are stored once,
-because random keys and repeated text are what makes a large file slow. Each index answers a query:
-newest first, one function newest first (with all that statistics read), one trace, and the same for events.
+The tables underneath may change with `SCHEMA_VERSION`; `MIGRATIONS` leads older files up to it. Ids are binary and
+functions and resources are stored once, because random keys and repeated text are what makes a large file slow. Each
+index answers a query: newest first, one function newest first (with all that statistics read), one trace, and the same
+for events. The few spans that are not completed have one of their own, for failures and for statistics. Those by
+resource tell retention whether a resource is still used. A migrated file has neither of these: it is read a little more
+slowly and keeps its resources.
+
+The ids of spans and events tell in which order they were stored, and are never used twice: what follows a store
+remembers the last one that it saw. ``marks`` keeps what must outlive the rows:
+- ``span_floor``, ``event_floor``: ids at or below were used, even where no row bears them any more;
+- ``generation``: raised when rows of ``functions`` or ``resources`` are removed, whose ids a writer may remember;
+- ``store``: a random number, by which a file that took another's place is told from it (0 in a migrated file);
+- ``keeper``: until when (nanoseconds since the epoch) one process has taken it on itself to remove what is too old.
 """
 
 from __future__ import annotations
@@ -15,7 +25,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x4F54_544B
 """``OTTK``: says that a SQLite file is a store of ours; https://www.sqlite.org/pragma.html#pragma_application_id."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Kept as ``PRAGMA user_version``; a file with a higher one is neither read nor written."""
 
 
@@ -77,12 +87,18 @@ _TABLES = (
     """,
 )
 
+_MARKS = "CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+_FIRST_MARKS = "INSERT INTO marks VALUES ('span_floor', 0), ('event_floor', 0), ('generation', 0), ('keeper', 0)"
+
 _INDEXES = (
     "CREATE INDEX spans_by_start ON stored_spans (start_ns)",
     "CREATE INDEX spans_by_function ON stored_spans (function_id, start_ns, end_ns, status)",
+    "CREATE INDEX spans_not_completed ON stored_spans (function_id, status, start_ns) WHERE status <> 'completed'",
     "CREATE INDEX events_by_time ON stored_events (time_ns)",
     "CREATE INDEX events_by_name ON stored_events (name, time_ns)",
     "CREATE INDEX events_by_trace ON stored_events (trace_id) WHERE trace_id IS NOT NULL",
+    "CREATE INDEX spans_by_resource ON stored_spans (resource_id)",
+    "CREATE INDEX events_by_resource ON stored_events (resource_id)",
 )
 
 _VIEWS = (
@@ -132,8 +148,17 @@ _VIEWS = (
 
 CREATE_STATEMENTS = (
     *_TABLES,
+    _MARKS,
+    _FIRST_MARKS,
+    "INSERT INTO marks VALUES ('store', random())",
     *_INDEXES,
     *_VIEWS,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (_MARKS, _FIRST_MARKS, "INSERT INTO marks VALUES ('store', 0)"),
+}
+"""What makes a file of the next version of one of this version. No step may rebuild a table or an index: a file of a
+gigabyte is migrated while other processes wait for it."""

@@ -1,26 +1,36 @@
 """Writes records into a SQLite store: one transaction a batch, from any number of processes and threads.
 
-The connection is opened at the first batch and once per process. A batch is written whole or not at all, except for
-single records that no table can hold: those are left out, said once and counted in ``unwritable``. Nothing here
-raises; a batch that was not stored answers False, with one sentence in the log.
+After a batch the writer sees to the store's bounds (`keeping`, `log`). The connection is opened at the first batch and
+once per process. A batch is written whole or not at all, except for
+single records that no table can hold: those are left out, said once and counted in ``unwritable``.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
-from otel_tracker.diagnostics import report_internal_error, say_once
-from otel_tracker.errors import StoreUnreadableError
+from otel_tracker.diagnostics import logger, report_internal_error, say_once
+from otel_tracker.errors import StoreUnwritableError
 from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.writing import StoreWriter
 from otel_tracker_exporters.sqlite.database import BUSY_TIMEOUT_S, open_to_write, sentence_of
+from otel_tracker_exporters.sqlite.footing import Footing
+from otel_tracker_exporters.sqlite.keeping import Keeper
+from otel_tracker_exporters.sqlite.log import LogBound
 from otel_tracker_exporters.sqlite.rows import INSERT_EVENT, UPSERT_SPAN, event_row, json_text, span_row, text
 
-_Record = TypeVar("_Record", SpanRecord, EventRecord)
 _MAX_KNOWN_FUNCTIONS = 10_000
+
+_LAST_IDS = """
+    SELECT
+        max((SELECT coalesce(max(id), 0) FROM stored_spans), (SELECT value FROM marks WHERE name = 'span_floor')),
+        max((SELECT coalesce(max(id), 0) FROM stored_events), (SELECT value FROM marks WHERE name = 'event_floor')),
+        (SELECT value FROM marks WHERE name = 'generation')
+"""
 
 # A record's own fault, as against the file's. ProgrammingError and InterfaceError are how sqlite3 refuses a value.
 _RECORD_FAULTS = (
@@ -40,78 +50,83 @@ _RECORD_FAULTS = (
 _inherited: list[sqlite3.Connection] = []
 
 
-class SqliteWriter:
-    """Writes spans and events into the file at an absolute path; see the module's docstring."""
+class SqliteWriter(StoreWriter):
+    """Writes spans and events into the file at an absolute path; see the module's docstring.
 
-    def __init__(self, path: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self.path = path
-        self.unwritable = 0
+    A ``keeper`` removes after a batch what has become too much or too old; without one everything is kept.
+    """
+
+    def __init__(self, path: str, busy_timeout_s: float = BUSY_TIMEOUT_S, keeper: Keeper | None = None) -> None:
+        super().__init__(path)
         self._busy_timeout_s = busy_timeout_s
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._footing = Footing(path)
         self._pid = os.getpid()
-        self._is_closed = False
-        self._locks: dict[int, threading.Lock] = {}
+        self._keeper = keeper
+        self._log = LogBound(path)
+        self._generation: int | None = None
         self._function_ids: dict[tuple[str, str, str], int] = {}
         self._resource: tuple[Mapping[str, Any], int] | None = None
 
-    def write_spans(self, records: Iterable[SpanRecord]) -> bool:
-        """Store the spans; False, with nothing stored, when the file cannot be written or the writer is closed."""
-        return self._write(records, self._span_row, UPSERT_SPAN)
-
-    def write_events(self, records: Iterable[EventRecord]) -> bool:
-        """Store the events; as `write_spans`."""
-        return self._write(records, self._event_row, INSERT_EVENT)
-
-    def close(self) -> None:
-        """Close the file; the last one to do so leaves nothing beside it. A second call does nothing."""
-        with self._lock():
-            self._is_closed = True
-            self._leave_parents_connection()
-            self._disconnect()
-
-    def _lock(self) -> threading.Lock:
-        """This process's lock: one that another thread held during a fork would stay locked in the child for ever."""
-        return self._locks.setdefault(os.getpid(), threading.Lock())
-
-    def _write(
-        self, records: Iterable[_Record], row_of: Callable[[sqlite3.Connection, _Record], tuple[Any, ...]], sql: str
-    ) -> bool:
-        with self._lock():
-            if self._is_closed:
-                return False
-            try:
-                self._transact(list(records), row_of, sql)
-                return True
-            except StoreUnreadableError as error:
-                say_once(str(error))
-            except (sqlite3.Error, OSError) as error:
-                say_once(sentence_of(self.path, error))
-            except Exception as error:  # nothing here may reach the observed program
-                report_internal_error("writing to the sqlite store", error)
-            self._roll_back()
-            return False
-
-    def _transact(
-        self,
-        records: Sequence[_Record],
-        row_of: Callable[[sqlite3.Connection, _Record], tuple[Any, ...]],
-        sql: str,
-    ) -> None:
-        if not records:
+    def _store(self, records: Iterable[SpanRecord | EventRecord]) -> None:
+        batch = list(records)
+        if not batch:
             return
-        connection = self._connected()
+        try:
+            connection = self._connected()
+            self._log.before_batch(connection)
+            self._transact(connection, batch)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnwritableError(sentence_of(self.location, error)) from None
+        self._keep_bounds(connection)
+
+    def _keep_bounds(self, connection: sqlite3.Connection) -> None:
+        """What can wait; the batch is stored, and nothing that goes wrong here may make it count as lost."""
+        try:
+            if self._keeper is not None:
+                self._keeper.after_batch(connection)
+            self._log.after_batch(connection)
+        except sqlite3.OperationalError as error:
+            logger.debug("%s", sentence_of(self.location, error))  # locked, or full: it is tried again
+            self._recover()
+        except Exception as error:
+            report_internal_error(f"removing the oldest from {self.location}", error)
+            self._recover()
+
+    def _transact(self, connection: sqlite3.Connection, records: Sequence[SpanRecord | EventRecord]) -> None:
         connection.execute("BEGIN IMMEDIATE")
-        rows = []
-        for record in records:
-            try:
-                rows.append(row_of(connection, record))
-            except _RECORD_FAULTS as error:
-                self._leave_out(error)
-        self._insert(connection, sql, rows)
+        last_span_id, last_event_id = self._last_ids(connection)
+        spans, events = self._rows(connection, records)
+        self._insert(connection, UPSERT_SPAN, _numbered(spans, last_span_id))
+        self._insert(connection, INSERT_EVENT, _numbered(events, last_event_id))
         connection.execute("COMMIT")
 
+    def _last_ids(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """The last ids that spans and events were given; forgets what retention may have made untrue."""
+        span_id, event_id, generation = connection.execute(_LAST_IDS).fetchone()
+        if generation != self._generation:
+            self._forget_ids()
+            self._generation = generation
+        return span_id, event_id
+
+    def _rows(
+        self, connection: sqlite3.Connection, records: Sequence[SpanRecord | EventRecord]
+    ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        spans: list[tuple[Any, ...]] = []
+        events: list[tuple[Any, ...]] = []
+        for record in records:
+            try:
+                if isinstance(record, SpanRecord):
+                    spans.append(self._span_row(connection, record))
+                else:
+                    events.append(self._event_row(connection, record))
+            except _RECORD_FAULTS as error:
+                self._leave_out(error)
+        return spans, events
+
     def _insert(self, connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if not rows:
+            return
         connection.execute("SAVEPOINT batch")
         try:
             connection.executemany(sql, rows)
@@ -126,14 +141,6 @@ class SqliteWriter:
                 connection.execute(sql, row)
             except _RECORD_FAULTS as error:
                 self._leave_out(error)
-
-    def _leave_out(self, error: Exception) -> None:
-        self.unwritable += 1
-        say_once(
-            f"A record cannot be stored in {self.path} ({type(error).__name__}: {str(error)[:100]}); "
-            "it is left out and its neighbours are kept. Please report it.",
-            key=f"unwritable:{self.path}",
-        )
 
     def _span_row(self, connection: sqlite3.Connection, record: SpanRecord) -> tuple[Any, ...]:
         function_id = self._function_ids.get((record.module, record.function, record.name))
@@ -167,19 +174,13 @@ class SqliteWriter:
 
     def _connected(self) -> sqlite3.Connection:
         self._leave_parents_connection()
-        if self._connection is not None and self._identity != self._identity_on_disk():
-            self._disconnect()  # the file was deleted or replaced: what we have open is nobody's any more
+        if self._connection is not None and not self._footing.is_firm():
+            self._footing.leave(self._connection)
+            self._disconnect()
         if self._connection is None:
-            self._connection = open_to_write(self.path, self._busy_timeout_s)
-            self._identity = self._identity_on_disk()
+            self._connection = open_to_write(self.location, self._busy_timeout_s)
+            self._footing.take()
         return self._connection
-
-    def _identity_on_disk(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self.path)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
 
     def _leave_parents_connection(self) -> None:
         if self._pid != os.getpid():
@@ -188,13 +189,20 @@ class SqliteWriter:
             self._pid, self._connection = os.getpid(), None
             self._forget_ids()
 
-    def _roll_back(self) -> None:
+    def _recover(self) -> None:
         """End what failed; ids of rows that were never committed are forgotten, and the next batch connects anew."""
         try:
             if self._connection is not None and self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         except sqlite3.Error:
             pass  # SQLite has rolled back by itself, or closing does it
+        self._disconnect()
+
+    def _release(self) -> None:
+        self._leave_parents_connection()
+        if self._connection is not None and self._keeper is not None:
+            with suppress(sqlite3.Error):
+                self._keeper.let_go(self._connection)
         self._disconnect()
 
     def _disconnect(self) -> None:
@@ -204,8 +212,12 @@ class SqliteWriter:
             if connection is not None:
                 connection.close()
         except sqlite3.Error as error:
-            say_once(sentence_of(self.path, error))
+            say_once(sentence_of(self.location, error))
 
     def _forget_ids(self) -> None:
         self._function_ids.clear()
         self._resource = None
+
+
+def _numbered(rows: Sequence[tuple[Any, ...]], last_id: int) -> list[tuple[Any, ...]]:
+    return [(row_id, *row) for row_id, row in enumerate(rows, last_id + 1)]

@@ -1,0 +1,141 @@
+"""`otel-tracker prune` for a SQLite store: removes at once, gives the space back, or only says what it would remove.
+
+It works beside programs that write, in the same short transactions as `keeping`, and pauses between them.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+
+from otel_tracker.errors import StoreUnreadableError, StoreUnwritableError
+from otel_tracker.records import INT64_MIN
+from otel_tracker.writing import Pruned, Retention
+from otel_tracker_exporters.sqlite.database import (
+    check_file,
+    has_schema,
+    open_to_read,
+    open_to_write,
+    pragma,
+    sentence_of,
+    tidy_up,
+)
+from otel_tracker_exporters.sqlite.retention import (
+    ALL_NS,
+    LargeTraceError,
+    Removed,
+    Remover,
+    Victim,
+    Walk,
+    bytes_in_use,
+)
+
+_PAUSE_S = 0.005
+_VACUUM_PAGES = 512
+_VACUUM_TIMEOUT_S = 60.0
+
+
+def prune(location: str, retention: Retention, dry_run: bool) -> Pruned:
+    """Remove what goes beyond ``retention`` from the store at ``location``, or count it.
+
+    ``bytes`` is what the file shrank by, and the pages that will be used again; in a dry run an estimate from the
+    number of records. Raises `StoreNotFoundError`, `StoreUnreadableError` or `StoreUnwritableError`.
+    """
+    path = os.path.abspath(location)
+    check_file(path)
+    try:
+        return _counted(path, retention) if dry_run else _pruned(path, retention)
+    except (sqlite3.OperationalError, OSError) as error:
+        raise StoreUnwritableError(sentence_of(path, error)) from None
+    except sqlite3.Error as error:
+        raise StoreUnreadableError(sentence_of(path, error)) from None
+
+
+def _pruned(path: str, retention: Retention) -> Pruned:
+    with closing(open_to_write(path)) as connection:
+        before = bytes_in_use(connection)
+        remover = Remover(connection)
+        total = Removed()
+
+        def bound_ns() -> int:
+            return _bound_ns(retention, bytes_in_use(connection))
+
+        while remover.has_more(bound_ns()):
+            total = total.plus(remover.remove_some(bound_ns))
+            time.sleep(_PAUSE_S)  # lets the others' batches in
+        freed = before - bytes_in_use(connection)
+        _give_back(connection)
+    return Pruned(total.traces, total.spans, total.events, bytes=max(freed, 0))
+
+
+def _counted(path: str, retention: Retention) -> Pruned:
+    try:
+        with closing(open_to_read(path)) as connection:
+            return _count(connection, retention) if has_schema(connection, path) else Pruned()
+    finally:
+        tidy_up(path)
+
+
+def _count(connection: sqlite3.Connection, retention: Retention) -> Pruned:
+    in_use = bytes_in_use(connection)
+    records: int
+    (records,) = connection.execute(
+        "SELECT (SELECT count(*) FROM stored_spans) + (SELECT count(*) FROM stored_events)"
+    ).fetchone()
+    bytes_a_record = in_use / max(records, 1)
+    walk = Walk(connection)
+    total = Removed()
+
+    def freed() -> int:
+        return round((total.spans + total.events) * bytes_a_record)
+
+    last_ns, counted = INT64_MIN, set[bytes | None]()  # the walk comes by a trace once for each of its newest spans
+    while (victim := _next_victim(walk, lambda: _bound_ns(retention, in_use - freed()))) is not None:
+        if victim.time_ns != last_ns:
+            last_ns, counted = victim.time_ns, set()
+        if victim.trace_id is None or victim.trace_id not in counted:
+            total = total.plus(_size_of(connection, victim))
+        counted.add(victim.trace_id)
+    return Pruned(total.traces, total.spans, total.events, bytes=freed())
+
+
+def _next_victim(walk: Walk, bound_ns: Callable[[], int]) -> Victim | None:
+    while True:
+        try:
+            return walk.next_victim(bound_ns(), deadline_s=float("inf"))
+        except LargeTraceError:
+            walk.measure()
+
+
+def _size_of(connection: sqlite3.Connection, victim: Victim) -> Removed:
+    if victim.trace_id is None:
+        return Removed(events=1)
+    sql = """
+        SELECT (SELECT count(*) FROM stored_spans WHERE trace_id = ?1),
+               (SELECT count(*) FROM stored_events WHERE trace_id = ?1)
+    """
+    return Removed(1, *connection.execute(sql, (victim.trace_id,)).fetchone())
+
+
+def _bound_ns(retention: Retention, in_use: int) -> int:
+    if retention.max_bytes and in_use > retention.max_bytes:
+        return ALL_NS
+    return INT64_MIN if retention.before_ns is None else retention.before_ns
+
+
+def _give_back(connection: sqlite3.Connection) -> None:
+    """Cut the free pages off the file, in small steps; a file that was migrated from version 1 keeps them for later."""
+    deadline_s = time.monotonic() + _VACUUM_TIMEOUT_S
+    left = pragma(connection, "freelist_count")
+    while left and time.monotonic() < deadline_s:
+        # execute() would step this statement once, which frees one page.
+        connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+        before, left = left, pragma(connection, "freelist_count")
+        if left >= before:
+            break
+        time.sleep(_PAUSE_S)
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -1,0 +1,109 @@
+"""The statements that answer queries about spans and events: which rows, along which index.
+
+Names are matched in Python against the small table of functions (`names_function` has the rules), spans are then found
+by function.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from otel_tracker.query import EventFilter, SpanFilter, names_function
+from otel_tracker.records import COMPLETED
+from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, SPAN_COLUMNS, in_int64, text
+
+# Up to so many functions are each read along their index and merged; beyond that one scan by start is cheaper.
+_MAX_MERGED_FUNCTIONS = 64
+_GLOB_CHARACTERS = frozenset("*?[")
+
+# Only constants and column names become part of the SQL below; whatever a user gave is bound.
+SELECT_SPANS = f"""
+    SELECT {SPAN_COLUMNS} FROM stored_spans AS s
+    LEFT JOIN functions AS f ON f.id = s.function_id
+    LEFT JOIN resources AS r ON r.id = s.resource_id
+    WHERE """  # noqa: S608
+SELECT_EVENTS = f"""
+    SELECT {EVENT_COLUMNS} FROM stored_events AS e
+    LEFT JOIN resources AS r ON r.id = e.resource_id
+    WHERE """  # noqa: S608
+_NEWEST_FIRST = " ORDER BY s.start_ns DESC, s.span_id DESC LIMIT ?"
+
+
+def span_rows(connection: sqlite3.Connection, wanted: SpanFilter, limit: int) -> Iterable[Sequence[Any]]:
+    """Rows of `SPAN_COLUMNS`, newest first: along the index by start, or merged from those of the functions meant."""
+    conditions, values = span_conditions(wanted)
+    if wanted.function_name is None:
+        return connection.execute(f"{SELECT_SPANS}{conditions}{_NEWEST_FIRST}", (*values, limit))
+    _define_is_wanted(connection, wanted.function_name)
+    found = connection.execute("SELECT id FROM functions WHERE is_wanted(module, function, name)")
+    function_ids = [row[0] for row in islice(found, _MAX_MERGED_FUNCTIONS + 1)]
+    if len(function_ids) > _MAX_MERGED_FUNCTIONS:
+        # The plus keeps SQLite off the function's index, which would have it sort all that it finds.
+        of_functions = "+s.function_id IN (SELECT id FROM functions WHERE is_wanted(module, function, name))"
+        return connection.execute(f"{SELECT_SPANS}{conditions} AND {of_functions}{_NEWEST_FIRST}", (*values, limit))
+    of_function = f"{SELECT_SPANS}{conditions} AND s.function_id = ?{_NEWEST_FIRST}"
+    cursors = (connection.execute(of_function, (*values, function_id, limit)) for function_id in function_ids)
+    return islice(heapq.merge(*cursors, key=lambda row: (row[8], row[1]), reverse=True), limit)
+
+
+def span_conditions(wanted: SpanFilter) -> tuple[str, list[Any]]:
+    """SQL and values for all but the function's name."""
+    conditions: list[str] = ["1"]
+    values: list[Any] = []
+    for condition, value in (
+        ("s.status = ?", wanted.status),
+        ("s.start_ns >= ?", wanted.start_ns),
+        ("s.start_ns < ?", wanted.end_ns),
+        ("s.trace_id = ?", None if wanted.trace_id is None else bytes.fromhex(wanted.trace_id)),
+        ("s.kind = ?", wanted.kind if wanted.kind is None else text(wanted.kind)),
+        ("s.end_ns - s.start_ns >= ?", wanted.min_duration_ns),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(in_int64(value) if isinstance(value, int) else value)
+    if wanted.function_name is not None and wanted.status not in (None, COMPLETED):
+        conditions.append(f"s.status <> '{COMPLETED}'")  # lets SQLite see that the index of those is enough
+    if wanted.after is not None:
+        start_ns, span_id = in_int64(wanted.after[0]), bytes.fromhex(wanted.after[1])
+        conditions.append("s.start_ns <= ? AND (s.start_ns < ? OR s.span_id < ?)")
+        values += [start_ns, start_ns, span_id]
+    return " AND ".join(conditions), values
+
+
+def event_conditions(connection: sqlite3.Connection, wanted: EventFilter) -> tuple[str, list[Any]]:
+    """SQL and values for events; a glob becomes a function of the connection."""
+    conditions: list[str] = ["1"]
+    values: list[Any] = []
+    if wanted.name is not None and _GLOB_CHARACTERS.isdisjoint(wanted.name):
+        conditions.append("e.name = ?")
+        values.append(text(wanted.name))
+    elif wanted.name is not None:
+        pattern = text(wanted.name)
+        is_named = lru_cache(maxsize=1_000)(lambda name: fnmatchcase(name, pattern))
+        connection.create_function("is_named", 1, is_named, deterministic=True)
+        conditions.append("is_named(e.name)")
+    for condition, value in (
+        ("e.time_ns >= ?", wanted.start_ns),
+        ("e.time_ns < ?", wanted.end_ns),
+        ("e.trace_id = ?", None if wanted.trace_id is None else bytes.fromhex(wanted.trace_id)),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(in_int64(value) if isinstance(value, int) else value)
+    return " AND ".join(conditions), values
+
+
+def _define_is_wanted(connection: sqlite3.Connection, pattern: str | None) -> None:
+    """Let SQL ask whether a row of ``functions`` is meant by the name or glob that the user gave."""
+    wanted_name = None if pattern is None else text(pattern)
+
+    def is_wanted(module: str, function: str, name: str) -> bool:
+        return wanted_name is None or names_function(wanted_name, module, function, name)
+
+    connection.create_function("is_wanted", 3, is_wanted, deterministic=True)

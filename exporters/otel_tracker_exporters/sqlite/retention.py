@@ -1,0 +1,301 @@
+"""What is too old or too much goes, the longest inactive first: traces as wholes, a little at a time.
+
+A trace is as old as its newest span. So `Walk` goes through the spans by their start, oldest first, and names a trace
+when it comes to that trace's newest span: of all traces this one has been inactive for longest. Events outside any
+stored trace take part with their own time; the others go with their trace. `Remover` takes away what the walk names, in
+transactions of some tens of milliseconds. A trace of very many spans takes several of them, and is seen in part
+meanwhile. What runs this, and when, is the business of `keeping` and `pruning`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from otel_tracker.records import INT64_MAX, INT64_MIN
+from otel_tracker_exporters.sqlite.database import pragma, transaction
+
+ALL_NS = INT64_MAX
+"""A bound that everything is older than."""
+
+_PAGE_ROWS = 500
+_MAX_KNOWN_TRACES = 10_000
+
+# A trace with more spans than this is measured outside of any transaction, because it takes long.
+_LARGE_TRACE_SPANS = 2_000
+_MAX_ADDED_SPANS = 5_000
+
+_TRANSACTION_S = 0.02
+_TRANSACTION_ROWS = 500
+
+_INDEX_NAMES = "SELECT name FROM sqlite_master WHERE type = 'index'"
+_DROP_FUNCTION = """
+    DELETE FROM functions WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM stored_spans WHERE function_id = ?1)
+"""
+_DROP_RESOURCE = """
+    DELETE FROM resources WHERE id = ?1
+        AND NOT EXISTS (SELECT 1 FROM stored_spans WHERE resource_id = ?1)
+        AND NOT EXISTS (SELECT 1 FROM stored_events WHERE resource_id = ?1)
+"""
+
+
+class Victim(NamedTuple):
+    """What is to go next: a trace with its events, or one event; and its last sign of life."""
+
+    time_ns: int
+    trace_id: bytes | None
+    event_id: int | None
+
+
+class Removed(NamedTuple):
+    """How many went, as far as they are gone for good."""
+
+    traces: int = 0
+    spans: int = 0
+    events: int = 0
+
+    def plus(self, other: Removed) -> Removed:
+        """Both together."""
+        return Removed(self.traces + other.traces, self.spans + other.spans, self.events + other.events)
+
+
+class LargeTraceError(Exception):
+    """A trace has to be measured before the walk can go on: see `Walk.measure`."""
+
+
+class Walk:
+    """Goes through a store by the time of last activity, oldest first; reads only, from a bounded number of rows.
+
+    What is stored with an old time behind the walk's back is found by the next walk.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._spans = _Pages(connection, "SELECT start_ns, id, trace_id FROM stored_spans", "start_ns")
+        self._events = _Pages(connection, "SELECT time_ns, id, trace_id FROM stored_events", "time_ns")
+        self._newest_ns: dict[bytes, int] = {}  # at least; a trace that was passed by may have grown since
+        self._large: dict[bytes, tuple[int, int]] = {}
+        self._to_measure: bytes | None = None
+
+    def restart(self) -> None:
+        """Begin again at the oldest, with nothing remembered."""
+        self._spans.restart()
+        self._events.restart()
+        self._newest_ns.clear()
+        self._large.clear()
+
+    def has_more(self, before_ns: int) -> bool:
+        """Whether anything stored before a time lies ahead; it may belong to a trace that is still active."""
+        times_ns = (self._spans.time_ns(), self._events.time_ns())
+        return any(time_ns is not None and time_ns < before_ns for time_ns in times_ns)
+
+    def next_victim(self, before_ns: int, deadline_s: float) -> Victim | None:
+        """The next victim whose last activity lies before a time, if the walk comes to it before the deadline."""
+        while time.monotonic() < deadline_s:
+            span_ns, event_ns = self._spans.time_ns(), self._events.time_ns()
+            if span_ns is not None and span_ns < before_ns and (event_ns is None or span_ns <= event_ns):
+                victim = self._trace_at(span_ns)
+            elif event_ns is not None and event_ns < before_ns:
+                victim = self._event_at(event_ns)
+            else:
+                return None
+            if victim is not None:
+                return victim
+        return None
+
+    def measure(self) -> None:
+        """Look through the large trace that the walk stands before; the first time that takes seconds for a million."""
+        trace_id, self._to_measure = self._to_measure, None
+        if trace_id is None:
+            return
+        last_id = self._value("SELECT max(id) FROM stored_spans") or 0
+        if trace_id in self._large:
+            self._large[trace_id] = (self._with_added(trace_id), last_id)
+        else:
+            newest_ns = self._value("SELECT max(start_ns) FROM stored_spans WHERE trace_id = ?", trace_id)
+            self._large[trace_id] = (INT64_MIN if newest_ns is None else newest_ns, last_id)
+
+    def forget(self, trace_id: bytes) -> None:
+        """The trace is gone; what is stored of it later counts anew."""
+        self._newest_ns.pop(trace_id, None)
+        self._large.pop(trace_id, None)
+
+    def _trace_at(self, start_ns: int) -> Victim | None:
+        trace_id = self._spans.trace_id()
+        newest_ns = self._newest_of(trace_id, start_ns)
+        self._spans.advance()
+        is_victim = newest_ns is not None and newest_ns <= start_ns
+        return Victim(start_ns, trace_id, None) if is_victim else None
+
+    def _event_at(self, time_ns: int) -> Victim | None:
+        trace_id, event_id = self._events.trace_id(), self._events.row_id()
+        self._events.advance()
+        has_trace = trace_id and self._value("SELECT 1 FROM stored_spans WHERE trace_id = ? LIMIT 1", trace_id)
+        return None if has_trace else Victim(time_ns, None, event_id)
+
+    def _newest_of(self, trace_id: bytes, reached_ns: int) -> int | None:
+        """When a trace's newest span began, or another one beyond the place reached; None for a trace that is gone."""
+        known_ns = self._newest_ns.get(trace_id)
+        if known_ns is not None and known_ns > reached_ns:
+            return known_ns
+        if trace_id in self._large:
+            return self._newest_of_large(trace_id, reached_ns)
+        sql = "SELECT max(start_ns), count(*) FROM (SELECT start_ns FROM stored_spans WHERE trace_id = ? LIMIT ?)"
+        newest_ns, count = self._connection.execute(sql, (trace_id, _LARGE_TRACE_SPANS)).fetchone()
+        if count >= _LARGE_TRACE_SPANS:
+            self._to_measure = trace_id
+            raise LargeTraceError
+        if len(self._newest_ns) >= _MAX_KNOWN_TRACES:
+            self._newest_ns.clear()
+        if newest_ns is not None:
+            self._newest_ns[trace_id] = newest_ns
+        return None if newest_ns is None else int(newest_ns)
+
+    def _newest_of_large(self, trace_id: bytes, reached_ns: int) -> int:
+        """As it was measured, and what was added since, of which there is little."""
+        newest_ns, measured_id = self._large[trace_id]
+        if newest_ns > reached_ns:
+            return newest_ns
+        last_id = self._value("SELECT max(id) FROM stored_spans") or 0
+        if last_id - measured_id > _MAX_ADDED_SPANS:
+            self._to_measure = trace_id
+            raise LargeTraceError
+        newest_ns = self._with_added(trace_id)
+        self._large[trace_id] = (newest_ns, last_id)
+        return newest_ns
+
+    def _with_added(self, trace_id: bytes) -> int:
+        """When the newest span of a large trace began, those included that were added since it was measured."""
+        newest_ns, measured_id = self._large[trace_id]
+        sql = "SELECT max(start_ns) FROM stored_spans NOT INDEXED WHERE id > ? AND trace_id = ?"
+        added_ns = self._value(sql, measured_id, trace_id)
+        return newest_ns if added_ns is None else max(newest_ns, added_ns)
+
+    def _value(self, sql: str, *values: object) -> int | None:
+        row = self._connection.execute(sql, values).fetchone()
+        return None if row is None or row[0] is None else int(row[0])
+
+
+class _Pages:
+    """The rows of a table by time, a page in memory at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, select: str, column: str) -> None:
+        self._connection = connection
+        self._sql = f"{select} WHERE ({column}, id) > (?, ?) ORDER BY {column}, id LIMIT {_PAGE_ROWS}"
+        self.restart()
+
+    def restart(self) -> None:
+        self._after = (INT64_MIN, INT64_MIN)
+        self._rows: list[tuple[int, int, bytes]] = []
+
+    def time_ns(self) -> int | None:
+        """The time of the row that the walk stands before; None at the end, where it looks again every time."""
+        if not self._rows:
+            self._rows = self._connection.execute(self._sql, self._after).fetchall()[::-1]
+        return self._rows[-1][0] if self._rows else None
+
+    def row_id(self) -> int:
+        return self._rows[-1][1]
+
+    def trace_id(self) -> bytes:
+        return self._rows[-1][2]
+
+    def advance(self) -> None:
+        row = self._rows.pop()
+        self._after = (row[0], row[1])
+
+
+class Remover:
+    """Takes away what a walk names; remembers a large trace that is only half gone."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.walk = Walk(connection)
+        self.was_forced = False  # whether the last victim went because of its bytes, not its age
+        self._connection = connection
+        self._doomed: list[bytes] = []
+        self._functions: set[int] = set()
+        self._resources: set[int | None] = set()
+        self._finds_resources = "resource" in str(connection.execute(_INDEX_NAMES).fetchall())
+
+    def has_more(self, before_ns: int) -> bool:
+        """Whether another transaction may find something."""
+        return bool(self._doomed) or self.walk.has_more(before_ns)
+
+    def remove_some(self, bound_ns: Callable[[], int]) -> Removed:
+        """One transaction, of what was last active before ``bound_ns()``, which is asked anew for each victim."""
+        try:
+            with transaction(self._connection):
+                _raise_floors(self._connection)
+                removed = self._removed(bound_ns)
+                self._drop_unused()
+        except LargeTraceError:
+            self.walk.measure()
+            return Removed()
+        return removed
+
+    def _removed(self, bound_ns: Callable[[], int]) -> Removed:
+        deadline_s = time.monotonic() + _TRANSACTION_S
+        removed = Removed()
+        while removed.spans + removed.events < _TRANSACTION_ROWS:
+            if self._doomed:
+                removed = removed.plus(self._remove_spans(self._doomed[0]))
+                continue
+            bound = bound_ns()
+            try:
+                victim = self.walk.next_victim(bound, deadline_s)
+            except LargeTraceError:
+                if removed == Removed():
+                    raise
+                break  # what has gone so far stays gone; the next transaction meets the trace first
+            if victim is None:
+                break
+            self.was_forced = bound == ALL_NS
+            if victim.trace_id is not None:
+                self._doomed.append(victim.trace_id)
+            else:
+                removed = removed.plus(Removed(events=self._remove_events("id = ?", victim.event_id)))
+        return removed
+
+    def _remove_spans(self, trace_id: bytes) -> Removed:
+        """A trace's spans, a slice of them if they are many; with the last ones its events."""
+        sql = "SELECT id, function_id, resource_id FROM stored_spans WHERE trace_id = ? LIMIT ?"
+        rows = self._connection.execute(sql, (trace_id, _TRANSACTION_ROWS)).fetchall()
+        self._connection.executemany("DELETE FROM stored_spans WHERE id = ?", [row[:1] for row in rows])
+        self._functions.update(row[1] for row in rows)
+        self._resources.update(row[2] for row in rows)
+        if len(rows) == _TRANSACTION_ROWS:
+            return Removed(spans=len(rows))
+        self.walk.forget(self._doomed.pop())
+        return Removed(1, len(rows), self._remove_events("trace_id = ?", trace_id))
+
+    def _remove_events(self, condition: str, value: bytes | int | None) -> int:
+        sql = f"SELECT DISTINCT resource_id FROM stored_events WHERE {condition}"  # noqa: S608
+        self._resources.update(row[0] for row in self._connection.execute(sql, (value,)))
+        return self._connection.execute(f"DELETE FROM stored_events WHERE {condition}", (value,)).rowcount  # noqa: S608
+
+    def _drop_unused(self) -> None:
+        """Functions and resources that nothing refers to any more."""
+        resources = self._resources - {None} if self._finds_resources else ()
+        dropped = sum(self._connection.execute(_DROP_FUNCTION, (number,)).rowcount for number in self._functions)
+        dropped += sum(self._connection.execute(_DROP_RESOURCE, (number,)).rowcount for number in resources)
+        self._functions.clear()
+        self._resources.clear()
+        if dropped:
+            self._connection.execute("UPDATE marks SET value = value + 1 WHERE name = 'generation'")
+
+
+def bytes_in_use(connection: sqlite3.Connection) -> int:
+    """What the store takes, without the free pages that it will use again."""
+    used = pragma(connection, "page_count") - pragma(connection, "freelist_count")
+    return used * pragma(connection, "page_size")
+
+
+def _raise_floors(connection: sqlite3.Connection) -> None:
+    """Ids that were given stay used, when the rows that bear the highest ones go."""
+    for name, table in (("span_floor", "stored_spans"), ("event_floor", "stored_events")):
+        connection.execute(
+            f"UPDATE marks SET value = max(value, (SELECT coalesce(max(id), 0) FROM {table})) WHERE name = ?",  # noqa: S608
+            (name,),
+        )

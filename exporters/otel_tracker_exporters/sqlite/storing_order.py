@@ -1,0 +1,143 @@
+"""What a store holds in the order in which it was stored: positions, and pages between them.
+
+Writers give ids in ascending order and one transaction at a time, so that whoever has seen an id has seen all below it.
+Spans and events have ids of their own, hence a position is a pair of them, with the number of the store: a position of
+another file, or of the one that lay there before, means the beginning.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from otel_tracker.errors import QueryError
+from otel_tracker.following import Stored
+from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker_exporters.sqlite.database import pragma
+from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, SPAN_COLUMNS, event_of, in_int64, span_of
+
+PAGE_ROWS = 500
+"""So many spans and so many events are in memory at a time."""
+
+_POSITION = re.compile(r"(-?\d{1,19}):(\d{1,19}):(\d{1,19})")
+
+_SPANS = f"""
+    SELECT {SPAN_COLUMNS}, s.id FROM stored_spans AS s
+    LEFT JOIN functions AS f ON f.id = s.function_id
+    LEFT JOIN resources AS r ON r.id = s.resource_id
+    WHERE s.id > ? ORDER BY s.id LIMIT ?
+    """  # noqa: S608
+_EVENTS = f"""
+    SELECT {EVENT_COLUMNS}, e.id FROM stored_events AS e
+    LEFT JOIN resources AS r ON r.id = e.resource_id
+    WHERE e.id > ? ORDER BY e.id LIMIT ?
+    """  # noqa: S608
+_SPAN_TIMES = "SELECT coalesce(end_ns, start_ns), id, 1 FROM stored_spans ORDER BY id DESC LIMIT ?"
+_EVENT_TIMES = "SELECT time_ns, id, 0 FROM stored_events ORDER BY id DESC LIMIT ?"
+_EXTENT = """
+    SELECT (SELECT coalesce(min(id), 1) FROM stored_spans), (SELECT coalesce(min(id), 1) FROM stored_events),
+           (SELECT coalesce(max(id), 0) FROM stored_spans), (SELECT coalesce(max(id), 0) FROM stored_events)
+    """
+
+
+class Position(NamedTuple):
+    """After which span and which event of which store to go on."""
+
+    store: int = 0
+    span_id: int = 0
+    event_id: int = 0
+
+    @classmethod
+    def parsed(cls, position: str | None) -> Position:
+        """The position that a text names; None is the beginning."""
+        if position is None:
+            return cls()
+        match = _POSITION.fullmatch(position)
+        if match is None:
+            raise QueryError(f"The position is {position[:60]!r}; expected one that this kind of store gave.")
+        return cls(*(in_int64(int(part)) for part in match.groups()))
+
+    def __str__(self) -> str:
+        """The text that `parsed` takes."""
+        return f"{self.store}:{self.span_id}:{self.event_id}"
+
+    def distance_from(self, first: Position) -> int:
+        """How many ids lie between."""
+        return max(self.span_id - first.span_id, 0) + max(self.event_id - first.event_id, 0)
+
+
+def read_page(connection: sqlite3.Connection, after: Position) -> list[Stored]:
+    """The records that follow a position, of one state of the store; empty when there are none."""
+    connection.execute("BEGIN")
+    store = _store_of(connection)
+    if after.store != store:
+        after = Position(store)
+    spans = connection.execute(_SPANS, (after.span_id, PAGE_ROWS)).fetchall()
+    events = connection.execute(_EVENTS, (after.event_id, PAGE_ROWS)).fetchall()
+    connection.execute("ROLLBACK")
+    return list(_merged(after, spans, events))
+
+
+def position_before_last(connection: sqlite3.Connection, count: int) -> str | None:
+    """The position with ``count`` records behind it; None when the store holds fewer."""
+    connection.execute("BEGIN")
+    _, last = extent_of(connection)
+    times = heapq.merge(
+        *(connection.execute(sql, (count,)) for sql in (_SPAN_TIMES, _EVENT_TIMES)),
+        key=lambda row: row[0],
+        reverse=True,
+    )
+    position = last
+    for _ in range(count):
+        row = next(times, None)
+        if row is None:
+            return None
+        _, number, is_span = row
+        position = position._replace(**{"span_id" if is_span else "event_id": number - 1})
+    return str(position)
+
+
+def extent_of(connection: sqlite3.Connection) -> tuple[Position, Position]:
+    """The positions before the first record and after the last."""
+    store = _store_of(connection)
+    first_span, first_event, last_span, last_event = connection.execute(_EXTENT).fetchone()
+    return Position(store, first_span - 1, first_event - 1), Position(store, last_span, last_event)
+
+
+def _merged(after: Position, spans: Sequence[tuple[Any, ...]], events: Sequence[tuple[Any, ...]]) -> Iterator[Stored]:
+    """Spans at their end and events at their time, each kind by id, until a full page of one kind is used up.
+
+    What is left of the other kind comes with the next page; so the order is the same whoever reads from wherever.
+    """
+    position, span_index, event_index = after, 0, 0
+    while span_index < len(spans) or event_index < len(events):
+        if PAGE_ROWS in (span_index, event_index):
+            return
+        record: SpanRecord | EventRecord
+        if _is_span_next(spans[span_index : span_index + 1], events[event_index : event_index + 1]):
+            record, row_id = span_of(spans[span_index]), spans[span_index][-1]
+            position = position._replace(span_id=row_id)
+            span_index += 1
+        else:
+            record, row_id = event_of(events[event_index]), events[event_index][-1]
+            position = position._replace(event_id=row_id)
+            event_index += 1
+        yield Stored(record, str(position))
+
+
+def _is_span_next(spans: Sequence[tuple[Any, ...]], events: Sequence[tuple[Any, ...]]) -> bool:
+    if not spans or not events:
+        return bool(spans)
+    start_ns, end_ns = spans[0][8:10]
+    return bool((start_ns if end_ns is None else end_ns) < events[0][1])
+
+
+def _store_of(connection: sqlite3.Connection) -> int:
+    """The store's number; files of version 1 have none, and keep none when they are migrated."""
+    if pragma(connection, "user_version") < 2:
+        return 0
+    row = connection.execute("SELECT value FROM marks WHERE name = 'store'").fetchone()
+    return 0 if row is None else int(row[0])

@@ -1,0 +1,80 @@
+"""What a conversion did, counted, and said in one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many records went which way, interrupted runs of the same conversion included.
+
+    A span that was stored when it started and again when it ended is two records.
+    """
+
+    spans: int = 0
+    events: int = 0
+    spans_there: int = 0
+    events_there: int = 0
+    unwritable: int = 0
+    unfinished: int = 0
+    skipped_lines: int = 0
+    other_lines: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        """Both together."""
+        mine, theirs = asdict(self), asdict(other)
+        return Counts(**{name: number + theirs[name] for name, number in mine.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """The outcome of a conversion; ``target_format`` is None where the store has only one."""
+
+    source: str
+    target: str
+    target_format: str | None
+    is_resumed: bool
+    counts: Counts
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object that `otel-tracker convert --json` prints."""
+        return {
+            "source": self.source,
+            "target": self.target,
+            "format": self.target_format,
+            "resumed": self.is_resumed,
+            **asdict(self.counts),
+        }
+
+    def __str__(self) -> str:
+        """One sentence for a person; what did not happen is left out."""
+        counts = self.counts
+        what = f"{_number(counts.spans, 'span')} and {_number(counts.events, 'event')}"
+        parts = [f"Converted {what} from {self.source} to {self.target}"]
+        there = ((counts.spans_there, "span"), (counts.events_there, "event"))
+        if counts.spans_there or counts.events_there:
+            named = " and ".join(_number(number, noun) for number, noun in there if number)
+            parts.append(f"{named} {_verb(counts.spans_there + counts.events_there)} there already")
+        if counts.unfinished:
+            parts.append(f"{_number(counts.unfinished, 'span')} without an end cannot be sent")
+        if counts.unwritable:
+            parts.append(f"{_number(counts.unwritable, 'record')} could not be written")
+        if counts.skipped_lines:
+            parts.append(
+                f"{_number(counts.skipped_lines, 'line')} that cannot be read {_verb(counts.skipped_lines)} passed over"
+            )
+        if counts.other_lines:
+            parts.append(f"{_number(counts.other_lines, 'record')} of other kinds {_verb(counts.other_lines)} left out")
+        if self.is_resumed:
+            parts.append("it went on where an interrupted run had stopped")
+        return "; ".join(parts) + "."
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _verb(count: int) -> str:
+    return "was" if count == 1 else "were"

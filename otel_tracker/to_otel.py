@@ -1,0 +1,228 @@
+"""Says a record in OpenTelemetry's own terms, for OTLP JSON and for replay; the inverse of `otel_tracker.from_otel`.
+
+There and back a record comes out equal, however odd it is: what OTel's terms cannot say, or would say differently
+(status ``aborted``, a time before 1970, an attribute that bears one of our own keys), goes along as JSON text in the
+one attribute `otel_tracker.attributes.RECORD`, which holds just those fields. An ordinary span has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from otel_tracker import attributes as keys
+from otel_tracker.from_otel import ERROR_KEYS, SEVERITIES, error_of, status_of
+from otel_tracker.otel_rest import checked_time, is_deep, is_id, json_text
+from otel_tracker.records import KINDS, EventRecord, SpanRecord
+from otel_tracker.timestamps import format_time, parse_time
+
+MAX_TIME_NS = 2**64 - 1
+"""The latest time that OTLP can say: its times are unsigned 64-bit integers, and 0 means that there is none."""
+
+STATUS_CODES = ("UNSET", "OK", "ERROR")
+"""In the order of their numbers: https://opentelemetry.io/docs/specs/otel/trace/api/#set-status."""
+
+_ARGS_PREFIXES = (keys.ARGS_PREFIX, keys.ARGS_JSON_PREFIX)
+_RESERVED = frozenset({keys.MODULE, keys.CODE_FUNCTION_NAME, keys.RESULT, keys.RESULT_JSON, keys.RECORD})
+_RESERVED_IN_EVENTS = frozenset({*ERROR_KEYS.values(), keys.RECORD})
+_SCALARS = frozenset({str, int, float, bool})
+_CONTAINERS = frozenset({dict, list, tuple})
+_SEVERITY_NUMBERS = {name: number for number, name in enumerate(SEVERITIES, start=1)}
+
+
+class SpanForm(NamedTuple):
+    """A span in OTel's terms; times are 0 to `MAX_TIME_NS`, ``kind`` is one of `KINDS`.
+
+    ``events`` are (name, time in ns, attributes), ``links`` are (trace id, span id, attributes).
+    """
+
+    attributes: dict[str, Any]
+    parent_span_id: str
+    kind: str
+    start_ns: int
+    end_ns: int | None
+    events: Sequence[tuple[str, int, Mapping[str, Any]]]
+    links: Sequence[tuple[str, str, Mapping[str, Any]]]
+    status_code: str
+    status_message: str
+    resource: Mapping[str, Any]
+
+
+class EventForm(NamedTuple):
+    """An event in OTel's terms, a log record; ``severity_number`` is 1 to 24, or 0 for a text of nobody's."""
+
+    attributes: dict[str, Any]
+    time_ns: int
+    severity_number: int
+    body: Any
+    resource: Mapping[str, Any]
+
+
+def span_form(record: SpanRecord) -> SpanForm:
+    """The inverse of `span_of`. Raises ValueError for ids that are none, TypeError or ValueError for other values."""
+    _check_ids(record)
+    rest: dict[str, Any] = {}
+    attributes = _sayable(record.attributes, rest, "attributes")
+    _say_call(record, attributes)
+    events = _said(map(_event_parts, record.events), record.events, rest, "events") if record.events else ()
+    links = _said(map(_link_parts, record.links), record.links, rest, "links") if record.links else ()
+    form = SpanForm(
+        attributes=attributes,
+        parent_span_id=record.parent_span_id,
+        kind=record.kind if record.kind in KINDS else KINDS[0],
+        start_ns=_said_time(record.start_ns, 0),
+        end_ns=None if record.end_ns is None else _said_time(record.end_ns, 1),
+        events=events,
+        links=links,
+        status_code=record.status_code if record.status_code in STATUS_CODES else STATUS_CODES[0],
+        status_message=record.status_message,
+        resource=_sayable_resource(record.resource, rest),
+    )
+    _add_differences(record, form, rest)
+    if rest:
+        attributes[keys.RECORD] = json_text(rest)
+    return form
+
+
+def event_form(record: EventRecord) -> EventForm:
+    """The inverse of `event_of`; raises as `span_form`."""
+    for identifier, length in ((record.trace_id, 32), (record.span_id, 16)):
+        if identifier and not is_id(identifier, length):
+            raise ValueError(f"{identifier[:60]!r} is no id of {length} hexadecimal digits")
+    rest: dict[str, Any] = {}
+    attributes = _sayable(record.properties, rest, "properties")
+    _say_error(record, attributes, rest)
+    time_ns = _said_time(record.time_ns, 1)
+    is_body_said = not (type(record.body) in _CONTAINERS and is_deep(record.body))
+    for field, is_said in (
+        ("time_ns", time_ns == record.time_ns),
+        ("name", record.name),
+        ("severity", record.severity),
+        ("body", is_body_said),
+    ):
+        if not is_said:
+            rest[field] = getattr(record, field)
+    resource = _sayable_resource(record.resource, rest)
+    if rest:
+        attributes[keys.RECORD] = json_text(rest)
+    number = _SEVERITY_NUMBERS.get(record.severity.upper(), 0)
+    return EventForm(attributes, time_ns, number, record.body if is_body_said else None, resource)
+
+
+def _check_ids(record: SpanRecord) -> None:
+    has_parent = record.parent_span_id != ""
+    if not (is_id(record.trace_id, 32) and is_id(record.span_id, 16)) or (
+        has_parent and not is_id(record.parent_span_id, 16)
+    ):
+        raise ValueError("the ids of a span are lower-case hexadecimal digits and not all zero")
+
+
+def _sayable(mapping: Mapping[str, Any], rest: dict[str, Any], field: str) -> dict[str, Any]:
+    """The attributes that mean to a reader what they mean here; the others go into the rest."""
+    moved, prefixes = (_RESERVED, _ARGS_PREFIXES) if field == "attributes" else (_RESERVED_IN_EVENTS, ())
+    attributes: dict[str, Any] = {}
+    left: dict[str, Any] = {}
+    for key, value in mapping.items():
+        is_odd = key in moved or key.startswith(prefixes) or (type(value) in _CONTAINERS and is_deep(value))
+        (left if is_odd else attributes)[key] = value
+    if left:
+        rest[field] = left
+    return attributes
+
+
+def _say_call(record: SpanRecord, attributes: dict[str, Any]) -> None:
+    """Function, arguments and result as attributes."""
+    if record.function:
+        attributes[keys.CODE_FUNCTION_NAME] = f"{record.module}.{record.function}" if record.module else record.function
+        if record.module:
+            attributes[keys.MODULE] = record.module
+    for name, value in record.args.items():
+        if type(value) in _SCALARS:
+            attributes[keys.ARGS_PREFIX + name] = value
+        else:
+            attributes[keys.ARGS_JSON_PREFIX + name] = json_text(value)
+    if record.has_result:
+        if type(record.result) in _SCALARS:
+            attributes[keys.RESULT] = record.result
+        else:
+            attributes[keys.RESULT_JSON] = json_text(record.result)
+
+
+def _say_error(record: EventRecord, attributes: dict[str, Any], rest: dict[str, Any]) -> None:
+    error = record.error
+    if all(field in ERROR_KEYS and type(value) is str for field, value in error.items()):
+        attributes.update((ERROR_KEYS[field], value) for field, value in error.items())
+    else:
+        rest["error"] = dict(error)
+
+
+def _add_differences(record: SpanRecord, form: SpanForm, rest: dict[str, Any]) -> None:
+    """Put the fields into the rest that a reader of the form would take for something else."""
+    if record.module and not record.function:
+        rest["module"] = record.module
+    if record.start_ns != form.start_ns:
+        rest["start_ns"] = record.start_ns
+    if record.end_ns != form.end_ns:
+        rest["end_ns"] = record.end_ns
+    if record.kind != form.kind:
+        rest["kind"] = record.kind
+    if record.status_code != form.status_code:
+        rest["status_code"] = record.status_code
+    if record.status != status_of(form.end_ns, form.status_code):
+        rest["status"] = record.status
+    if record.status_message and form.status_code != "ERROR":  # the SDK keeps a description with an ERROR only
+        rest["status_message"] = record.status_message
+    if form.status_code == "ERROR" or record.error:
+        events = () if "events" in rest else record.events
+        if record.error != error_of(form.status_code, form.status_message, form.attributes, events):
+            rest["error"] = dict(record.error)
+
+
+def _said_time(time_ns: int, earliest_ns: int) -> int:
+    """The nearest time that can be said; raises ValueError for one that not even a date can say."""
+    if earliest_ns <= time_ns <= MAX_TIME_NS:
+        return time_ns
+    return max(earliest_ns, min(checked_time(time_ns), MAX_TIME_NS))
+
+
+def _said(parts: Iterable[Any], given: Sequence[Mapping[str, Any]], rest: dict[str, Any], field: str) -> list[Any]:
+    """The parts of all events or links, or none, and all of them in the rest, when one is odd."""
+    said = list(parts)
+    if None not in said:
+        return said
+    rest[field] = [dict(item) for item in given]
+    return []
+
+
+def _event_parts(event: Mapping[str, Any]) -> tuple[str, int, Mapping[str, Any]] | None:
+    name, time, attributes = event.get("name"), event.get("time"), event.get("attributes")
+    if not (type(name) is str and type(time) is str and _are_parts(event, attributes)):
+        return None
+    try:
+        time_ns = parse_time(time)
+        is_usual = 0 <= time_ns <= MAX_TIME_NS and format_time(time_ns) == time
+    except (ValueError, OverflowError):
+        return None
+    return (name, time_ns, attributes or {}) if is_usual else None
+
+
+def _link_parts(link: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]] | None:
+    trace_id, span_id, attributes = link.get("trace_id"), link.get("span_id"), link.get("attributes")
+    if is_id(trace_id, 32) and is_id(span_id, 16) and _are_parts(link, attributes):
+        return str(trace_id), str(span_id), attributes or {}
+    return None
+
+
+def _are_parts(item: Mapping[str, Any], attributes: Any) -> bool:
+    """Whether an event or link has its two keys, and attributes that are neither odd nor empty, and nothing else."""
+    if attributes is None:
+        return len(item) == 2
+    return len(item) == 3 and isinstance(attributes, dict) and bool(attributes) and not is_deep(attributes)
+
+
+def _sayable_resource(resource: Mapping[str, Any], rest: dict[str, Any]) -> Mapping[str, Any]:
+    """The resource, or none, and all of it in the rest, when the SDK would change it: it drops empty keys."""
+    if is_deep(resource, empty_keys=True):
+        rest["resource"] = dict(resource)
+        return {}
+    return resource

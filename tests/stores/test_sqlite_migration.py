@@ -1,0 +1,239 @@
+"""Files of other versions: older ones are migrated whole or not at all, newer ones are left as they are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_tracker.errors import StoreUnreadableError
+from otel_tracker.stores import installed_stores, open_store
+from otel_tracker.writing import Retention
+from otel_tracker_exporters.sqlite import database
+from otel_tracker_exporters.sqlite.database import open_to_write
+from otel_tracker_exporters.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+from otel_tracker_exporters.sqlite.writer import SqliteWriter
+
+from .helpers import BEGIN_NS, SECOND_NS, StoreUnderTest, ids, left_beside, make_event, make_span
+
+# The tables as version 1 made them; never to be changed.
+VERSION_1 = f"""
+PRAGMA journal_mode = WAL;
+CREATE TABLE functions (
+    id INTEGER PRIMARY KEY, module TEXT NOT NULL, function TEXT NOT NULL, name TEXT NOT NULL,
+    UNIQUE (module, function, name)
+);
+CREATE TABLE resources (id INTEGER PRIMARY KEY, attributes TEXT NOT NULL UNIQUE);
+CREATE TABLE stored_spans (
+    id INTEGER PRIMARY KEY,
+    trace_id BLOB NOT NULL,
+    span_id BLOB NOT NULL,
+    parent_span_id BLOB,
+    function_id INTEGER NOT NULL REFERENCES functions (id),
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    start_ns INTEGER NOT NULL,
+    end_ns INTEGER,
+    args TEXT,
+    result TEXT,
+    error TEXT,
+    attributes TEXT,
+    events TEXT,
+    links TEXT,
+    status_code TEXT NOT NULL,
+    status_message TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    resource_id INTEGER REFERENCES resources (id),
+    UNIQUE (trace_id, span_id)
+);
+CREATE TABLE stored_events (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    trace_id BLOB,
+    span_id BLOB,
+    properties TEXT,
+    body TEXT,
+    error TEXT,
+    resource_id INTEGER REFERENCES resources (id)
+);
+CREATE INDEX spans_by_start ON stored_spans (start_ns);
+CREATE INDEX spans_by_function ON stored_spans (function_id, start_ns, end_ns, status);
+CREATE INDEX events_by_time ON stored_events (time_ns);
+CREATE INDEX events_by_name ON stored_events (name, time_ns);
+CREATE INDEX events_by_trace ON stored_events (trace_id) WHERE trace_id IS NOT NULL;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = 1;
+INSERT INTO functions VALUES (1, 'shop', 'total', 'shop.total');
+INSERT INTO resources VALUES (1, '{{"service.name":"shop"}}');
+"""
+INSERT_SPAN = """
+INSERT INTO stored_spans (trace_id, span_id, function_id, kind, status, start_ns, end_ns, args, status_code,
+    status_message, scope, resource_id) VALUES (?, ?, 1, 'internal', 'completed', ?, ?, '{"a":1}', 'UNSET', '', '', 1)
+"""
+INSERT_EVENT = "INSERT INTO stored_events (name, time_ns, severity) VALUES ('checkout.completed', ?, 'INFO')"
+
+
+@pytest.fixture
+def kind() -> str:
+    return "sqlite"
+
+
+def old_span(number: int) -> Any:
+    return make_span(number, args={"a": 1}, resource={"service.name": "shop"})
+
+
+def old_row(number: int) -> tuple[Any, ...]:
+    span = old_span(number)
+    return bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id), span.start_ns, span.end_ns
+
+
+def make_version_1(path: Path, spans: int = 20) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+        connection.executemany(INSERT_SPAN, [old_row(number) for number in range(spans)])
+        connection.executemany(INSERT_EVENT, [(BEGIN_NS + number * SECOND_NS,) for number in range(3)])
+        connection.commit()
+
+
+def version_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_an_older_file_is_read_as_it_is(store: StoreUnderTest) -> None:
+    """Reading needs no migration, and all questions are answered."""
+    make_version_1(store.path)
+    with open_store(store.path) as reader:
+        assert list(reader.query_executions(limit=None)) == [old_span(number) for number in reversed(range(20))]
+        assert list(reader.events()) == [make_event(number) for number in reversed(range(3))]
+        assert reader.get_statistics("total").total == 20
+        assert reader.get_trace(old_span(3).trace_id) == [old_span(3)]
+        assert len(list(reader.stored())) == 23
+        assert len(list(reader.tail(last=5, timeout_s=0))) == 5
+    prune = installed_stores()["sqlite"].prune
+    assert prune is not None
+    assert prune(str(store.path), Retention(before_ns=BEGIN_NS + SECOND_NS), True).spans == 1
+    assert version_of(store.path) == 1
+    assert left_beside(store.path) == ["store.db"]
+
+
+def test_the_first_writer_migrates(store: StoreUnderTest) -> None:
+    """Nothing is lost, what comes is added, and the order of storing goes on where it was."""
+    make_version_1(store.path)
+    with open_store(store.path) as reader:
+        position = list(reader.stored())[-1].position
+    store.write(old_span(20), make_event(3))
+    assert version_of(store.path) == SCHEMA_VERSION
+    with open_store(store.path) as reader:
+        assert ids(reader.query_executions(limit=None)) == [old_span(number).span_id for number in reversed(range(21))]
+        assert [record for record, _ in reader.stored(position)] == [make_event(3), old_span(20)]
+
+
+def test_every_older_version_has_a_migration() -> None:
+    """A version that is raised brings the step from the one before."""
+    assert sorted(MIGRATIONS) == list(range(1, SCHEMA_VERSION))
+
+
+def test_a_writer_of_the_older_version_goes_on(store: StoreUnderTest) -> None:
+    """A program that has the file open while another one migrates it loses nothing."""
+    make_version_1(store.path)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as older:
+        older.execute(INSERT_SPAN, old_row(20))
+        store.write(old_span(21))
+        older.execute(INSERT_SPAN, old_row(22))
+    store.write(old_span(23))
+    assert len(list(store.reader().query_executions(limit=None))) == 24
+
+
+def test_several_that_begin_at_once_migrate_once(store: StoreUnderTest) -> None:
+    """Threads and processes may open the same old file in the same moment."""
+    make_version_1(store.path)
+    children = [store.start_process("write", 100 * n, 10, 5) for n in range(1, 4)]
+    writers = [SqliteWriter(str(store.path)) for _ in range(4)]
+    threads = [threading.Thread(target=writer.write, args=[[old_span(20 + n)]]) for n, writer in enumerate(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for writer in writers:
+        writer.close()
+    assert [child.wait(30) for child in children] == [0, 0, 0]
+    assert len(list(store.reader().query_executions(limit=None))) == 20 + 4 + 30
+    assert version_of(store.path) == SCHEMA_VERSION
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+def test_a_kill_in_the_middle_leaves_the_older_version(store: StoreUnderTest) -> None:
+    """A migration is there or it is not."""
+    make_version_1(store.path)
+    script = f"""
+import os, signal
+from otel_tracker_exporters.sqlite import database, schema
+from otel_tracker_exporters.sqlite.writer import SqliteWriter
+class Killing(tuple):
+    def __iter__(self):
+        yield from super().__iter__()
+        os.kill(os.getpid(), signal.SIGKILL)
+database.MIGRATIONS = {{1: Killing(schema.MIGRATIONS[1])}}
+database.open_to_write({str(store.path)!r})
+"""
+    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert version_of(store.path) == 1
+    assert len(list(store.reader().query_executions(limit=None))) == 20
+    assert store.write(old_span(20))
+    assert version_of(store.path) == SCHEMA_VERSION
+
+
+def test_a_failed_migration_changes_nothing(store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that goes wrong takes those before it back."""
+    make_version_1(store.path)
+    monkeypatch.setattr(database, "MIGRATIONS", {1: (*MIGRATIONS[1], "CREATE TABLE functions (x)")})
+    with pytest.raises(sqlite3.OperationalError, match="already exists"):
+        open_to_write(str(store.path))
+    with closing(sqlite3.connect(store.path)) as connection:
+        assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'marks'").fetchone() is None
+    assert version_of(store.path) == 1
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith("-shm")}
+
+
+def test_a_newer_file_is_not_changed_by_a_byte(store: StoreUnderTest, sentences: list[str]) -> None:
+    """Not even what lies unmerged in its log: that is for the program that knows the file."""
+    folder = store.path.parent / "newer"
+    folder.mkdir()
+    store.write(make_span(1))
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as newer:
+        newer.execute("PRAGMA user_version = 99")
+        newer.execute("CREATE TABLE of_the_future (x)")
+        for name in ("store.db", "store.db-wal"):
+            (folder / name).write_bytes((store.path.parent / name).read_bytes())
+    path = folder / "store.db"
+    before = contents(path)
+    assert before["store.db-wal"]
+    writer = store.new_writer(path)
+    assert not writer.write([make_span(2)])
+    assert ["written by a newer otel-tracker (schema 99" in sentence for sentence in sentences] == [True]
+    writer.close()
+    with pytest.raises(StoreUnreadableError, match="newer"):
+        open_store(path)
+    assert contents(path) == before
+
+
+def test_a_large_file_is_migrated_at_once(store: StoreUnderTest) -> None:
+    """No table is rebuilt: the log holds a few pages afterwards, not the file."""
+    make_version_1(store.path, spans=20_000)
+    with closing(open_to_write(str(store.path))):
+        assert os.path.getsize(f"{store.path}-wal") < 100_000

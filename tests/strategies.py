@@ -1,0 +1,118 @@
+"""Hypothesis strategies for records that are as odd as a record may be. Every store and format holds each unchanged.
+
+Values are plain as `otel_tracker.records.plain` makes them, and hold no lone surrogates, which UTF-8 cannot say. Ids
+are never zero. Otherwise nothing is ruled out: status, end, error and exception events need not fit together, and
+attributes may bear the keys that this package keeps for itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from otel_tracker import attributes as keys
+from otel_tracker.records import INT64_MAX, INT64_MIN, KINDS, STATUSES, EventRecord, SpanRecord
+from otel_tracker.timestamps import format_time
+
+NOON_NS = 1_795_348_800_000_000_000
+
+texts = st.text(max_size=12)
+"""Any text that UTF-8 can say: NUL, quotes, line separators and characters beyond 16 bits included."""
+
+times = st.integers(NOON_NS, NOON_NS + 10**12) | st.integers(INT64_MIN, INT64_MAX)
+"""Nanoseconds since the epoch, most of them near each other."""
+
+trace_ids = st.integers(1, 2**128 - 1).map("{:032x}".format)
+span_ids = st.integers(1, 2**64 - 1).map("{:016x}".format)
+
+integers = st.integers(-10, 10) | st.integers(INT64_MIN, INT64_MAX)
+floats = st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.booleans() | integers | floats | texts
+
+_OWN_KEYS = (
+    *(keys.MODULE, keys.CODE_FUNCTION_NAME, keys.RESULT, keys.RESULT_JSON, keys.ARGS_PREFIX, keys.ARGS_JSON_PREFIX),
+    *(keys.ARGS_PREFIX + "x", keys.ARGS_JSON_PREFIX + "x", keys.RECORD, "event.name", "schema", "..."),
+    *(keys.ERROR_TYPE, keys.EXCEPTION_TYPE, keys.EXCEPTION_MESSAGE, keys.EXCEPTION_STACKTRACE),
+)
+names = texts | st.sampled_from(_OWN_KEYS)
+
+
+def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
+
+
+plain_values = st.recursive(scalars, _containers, max_leaves=6)
+"""None, bool, 64-bit int, finite float, text, and lists and dicts of those."""
+
+mappings = st.dictionaries(names, plain_values, max_size=3)
+"""Attributes, arguments, properties."""
+
+resources = st.dictionaries(st.sampled_from(["service.name", "host.name", "k8s.labels", ""]), plain_values, max_size=2)
+errors = st.dictionaries(st.sampled_from(["type", "message", "traceback"]), texts, max_size=3)
+
+
+@st.composite
+def span_events(draw: st.DrawFn) -> dict[str, Any]:
+    """An event of a span, as it lies in a record: name, time, and attributes where there are any."""
+    event: dict[str, Any] = {"name": draw(st.just("exception") | texts), "time": format_time(draw(times))}
+    attributes = draw(mappings)
+    return {**event, "attributes": attributes} if attributes else event
+
+
+@st.composite
+def span_links(draw: st.DrawFn) -> dict[str, Any]:
+    """A link to another span, as it lies in a record."""
+    link: dict[str, Any] = {"trace_id": draw(trace_ids), "span_id": draw(span_ids)}
+    attributes = draw(mappings)
+    return {**link, "attributes": attributes} if attributes else link
+
+
+@st.composite
+def span_records(draw: st.DrawFn) -> SpanRecord:
+    """A span; draw lists of them with ``unique_by=lambda span: (span.trace_id, span.span_id)`` for a store."""
+    has_result = draw(st.booleans())
+    return SpanRecord(
+        trace_id=draw(trace_ids),
+        span_id=draw(span_ids),
+        parent_span_id=draw(st.just("") | span_ids),
+        name=draw(texts),
+        kind=draw(st.sampled_from(KINDS)),
+        function=draw(texts),
+        module=draw(texts),
+        status=draw(st.sampled_from(STATUSES)),
+        start_ns=draw(times),
+        end_ns=draw(st.none() | times),
+        args=draw(mappings),
+        result=draw(plain_values) if has_result else None,
+        has_result=has_result,
+        error=draw(errors),
+        attributes=draw(mappings),
+        events=tuple(draw(st.lists(span_events(), max_size=2))),
+        links=tuple(draw(st.lists(span_links(), max_size=2))),
+        status_code=draw(st.sampled_from(["UNSET", "OK", "ERROR"])),
+        status_message=draw(texts),
+        scope=draw(st.just("otel_tracker") | texts),
+        resource=draw(resources),
+    )
+
+
+@st.composite
+def event_records(draw: st.DrawFn) -> EventRecord:
+    """An event, inside a span or outside of any."""
+    is_in_span = draw(st.booleans())
+    return EventRecord(
+        name=draw(st.just("checkout.completed") | texts.filter(bool)),
+        time_ns=draw(times),
+        severity=draw(st.sampled_from(["INFO", "WARN", "ERROR"]) | texts),
+        trace_id=draw(trace_ids) if is_in_span else "",
+        span_id=draw(span_ids) if is_in_span else "",
+        properties=draw(mappings),
+        body=draw(plain_values),
+        error=draw(errors),
+        resource=draw(resources),
+    )
+
+
+records = span_records() | event_records()
+"""Spans and events, mixed."""

@@ -1,0 +1,113 @@
+"""No format loses anything: whatever a record may hold comes back from every other store as it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import event_records, span_records
+
+from otel_tracker.convert import Conversion, Progress, conversion
+from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.stores import find_place, open_store
+
+FORMATS = {"sqlite": (".db", None), "record": (".jsonl", "record"), "otlp": (".jsonl", "otlp")}
+
+spans = st.lists(span_records(), max_size=5, unique_by=lambda span: (span.trace_id, span.span_id))
+events = st.lists(event_records(), max_size=4)
+
+
+def contents(records: Iterable[SpanRecord | EventRecord]) -> Counter[str]:
+    """The records as JSON, where 1, 1.0 and true are three values."""
+    return Counter(json.dumps(record.to_dict(), sort_keys=True) for record in records)
+
+
+class StopError(Exception):
+    """Ends a conversion between two batches."""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("change", ["nothing", "deleted", "copied", "added to", "emptied"])
+def test_whatever_happens_to_the_target_between_two_runs(
+    name: str, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupted conversion ends with everything in the target once, deleted or replaced as it may have been."""
+    monkeypatch.setattr(conversion, "BATCH_RECORDS", 10)
+    span = SpanRecord("ab" * 16, "", "work", 1, 2)
+    records = [
+        record
+        for number in range(1, 50)
+        for record in (replace(span, span_id=f"{number:016x}"), EventRecord("cart.paid", number % 5))
+    ]
+    with closing(find_place(tmp_path / "a.jsonl").open_writer()) as writer:
+        writer.store(records)
+    suffix, target_format = FORMATS[name]
+    target = tmp_path / f"b{suffix}"
+    with pytest.raises(StopError):
+        Conversion(str(tmp_path / "a.jsonl"), str(target), target_format).run(_stop_after(60))
+    added = EventRecord("added", 7)
+    for file in [path for path in tmp_path.glob("b*") if path.is_file()]:
+        if change == "deleted":
+            file.unlink()
+        elif change == "copied":
+            shutil.copy2(file, tmp_path / "copy")
+            (tmp_path / "copy").replace(file)
+        elif change == "emptied" and suffix != ".db":
+            file.write_bytes(b"")
+    if change == "added to":
+        with closing(find_place(target).open_writer(target_format)) as writer:
+            writer.store([added])
+    converted = Conversion(str(tmp_path / "a.jsonl"), str(target), target_format).run()
+    if change in ("nothing", "added to"):
+        assert converted.is_resumed
+    with open_store(target) as reader:
+        found = contents(stored.record for stored in reader.stored())
+    assert found == contents([*records, added] if change == "added to" else records)
+    assert [path for path in tmp_path.iterdir() if ".convert" in path.name] == []
+
+
+def _stop_after(records: int) -> Callable[[Progress], None]:
+    def on_progress(progress: Progress) -> None:
+        if progress.records >= records:
+            raise StopError
+
+    return on_progress
+
+
+@pytest.mark.parametrize("first", FORMATS)
+@pytest.mark.parametrize("second", FORMATS)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(spans=spans, events=events)
+def test_records_survive_the_way_there_and_back(
+    first: str, second: str, spans: list[SpanRecord], events: list[EventRecord]
+) -> None:
+    """Stored in one format, converted to another and back again: equal, and as often as before."""
+    records = [*spans, *events, *events[:1]]
+    with tempfile.TemporaryDirectory() as folder:
+        places = [
+            (Path(folder) / f"{number}{FORMATS[name][0]}", FORMATS[name][1])
+            for number, name in enumerate((first, second, first))
+        ]
+        with closing(find_place(places[0][0]).open_writer(places[0][1])) as writer:
+            writer.store(records)
+            assert writer.unwritable == 0
+        if not records:
+            return
+        for (source, _), (target, target_format) in pairwise(places):
+            converted = Conversion(str(source), str(target), target_format).run()
+            assert (converted.counts.spans, converted.counts.events) == (len(spans), len(records) - len(spans))
+            again = Conversion(str(source), str(target), target_format).run()
+            assert (again.counts.spans, again.counts.events) == (0, 0)
+        for path, _ in places:
+            with open_store(path) as reader:
+                assert contents(stored.record for stored in reader.stored()) == contents(records)
