@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
+from otel_tracker.query import StoreReader
 from otel_tracker.stores import installed_stores, open_store
 
 from .helpers import (
@@ -80,6 +81,36 @@ def test_a_closed_reader_says_so(store: StoreUnderTest) -> None:
         list(unfinished)
     with pytest.raises(StoreUnreadableError, match="is closed"):
         list(reader.query_executions())
+
+
+def test_a_reader_may_be_closed_while_other_threads_ask(store: StoreUnderTest) -> None:
+    """Whatever the moment, a question is answered or refused with a sentence; the process lives on."""
+    store.write(*(make_span(n) for n in range(2_000)))
+    odd: list[BaseException] = []
+
+    def ask(reader: StoreReader) -> None:
+        try:
+            while True:
+                list(reader.query_executions("t*l", limit=300))
+                reader.function_statistics()
+                list(reader.stored())
+        except StoreUnreadableError as error:
+            if "is closed" not in str(error):
+                odd.append(error)
+        except BaseException as error:
+            odd.append(error)
+
+    for delay_ms in range(0, 60, 2):
+        reader = store.reader()
+        threads = [threading.Thread(target=ask, args=[reader]) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        threading.Event().wait(delay_ms / 1000)
+        reader.close()
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+    assert odd == []
 
 
 def test_a_closed_writer_refuses_quietly(store: StoreUnderTest, sentences: list[str]) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
 from otel_tracker.private_files import make_private_folder
+from otel_tracker_exporters.sqlite.reading import ReadingConnection
 from otel_tracker_exporters.sqlite.schema import APPLICATION_ID, CREATE_STATEMENTS, MIGRATIONS, SCHEMA_VERSION
 
 BUSY_TIMEOUT_S = 5.0
@@ -57,7 +58,7 @@ def open_to_write(path: str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.
     return connection
 
 
-def open_to_read(path: str) -> sqlite3.Connection:
+def open_to_read(path: str) -> ReadingConnection:
     """A read-only connection to what lies at ``path``; raises `StoreNotFoundError` or `StoreUnreadableError`."""
     check_file(path)
     try:
@@ -146,6 +147,7 @@ _SENTENCES = {
     "unable to open": "{path} cannot be opened. See that the file and its folder may be read and written by you, "
     "or name another file.",
     "closed database": "The reader of {path} is closed. Open the store again.",
+    "interrupted": "The reader of {path} is closed. Open the store again.",
 }
 
 
@@ -264,7 +266,7 @@ def check_file(path: str) -> None:
         raise StoreUnreadableError(f"{path} is no regular file; expected an SQLite file. Name a file.")
 
 
-def _connect_read_only(path: str) -> sqlite3.Connection:
+def _connect_read_only(path: str) -> ReadingConnection:
     try:
         return _checked(path, "mode=ro")
     except sqlite3.OperationalError:
@@ -284,8 +286,8 @@ def _lies_still(path: str) -> bool:
     return False
 
 
-def _checked(path: str, parameters: str) -> sqlite3.Connection:
-    connection = sqlite3.Connection(
+def _checked(path: str, parameters: str) -> ReadingConnection:
+    connection = ReadingConnection(
         _uri(path, parameters), timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=True
     )
     try:

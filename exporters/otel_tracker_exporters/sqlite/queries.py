@@ -49,7 +49,10 @@ def span_rows(connection: sqlite3.Connection, wanted: SpanFilter, limit: int) ->
         return connection.execute(f"{SELECT_SPANS}{conditions} AND {of_functions}{_NEWEST_FIRST}", (*values, limit))
     of_function = f"{SELECT_SPANS}{conditions} AND s.function_id = ?{_NEWEST_FIRST}"
     cursors = (connection.execute(of_function, (*values, function_id, limit)) for function_id in function_ids)
-    return islice(heapq.merge(*cursors, key=lambda row: (row[8], row[1]), reverse=True), limit)
+    # Without `map`, a merge that is dropped half way closes its cursors, which fails once the connection is closed.
+    return islice(
+        heapq.merge(*(map(tuple, cursor) for cursor in cursors), key=lambda row: (row[8], row[1]), reverse=True), limit
+    )
 
 
 def span_conditions(wanted: SpanFilter) -> tuple[str, list[Any]]:

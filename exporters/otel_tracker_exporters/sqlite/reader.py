@@ -19,6 +19,7 @@ from otel_tracker.records import INT64_MAX, EventRecord, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker_exporters.sqlite.database import has_schema, open_to_read, sentence_of, tidy_up
 from otel_tracker_exporters.sqlite.queries import SELECT_EVENTS, SELECT_SPANS, event_conditions, span_rows
+from otel_tracker_exporters.sqlite.reading import ReadingConnection
 from otel_tracker_exporters.sqlite.rows import event_of, in_int64, span_of
 from otel_tracker_exporters.sqlite.statistics import read_statistics
 from otel_tracker_exporters.sqlite.storing_order import Position, extent_of, position_before_last, read_page
@@ -29,7 +30,7 @@ class SqliteReader(StoreReader):
 
     def __init__(self, location: str) -> None:
         self.location = os.path.abspath(location)
-        self._connections: set[sqlite3.Connection] = set()
+        self._connections: set[ReadingConnection] = set()
         self._is_closed = False
         self._first: Position | None = None
         with self._connected():
@@ -48,7 +49,9 @@ class SqliteReader(StoreReader):
         with self._connected() as connection:
             if connection is not None:
                 for row in span_rows(connection, wanted, _sql_limit(limit)):
-                    yield span_of(row)
+                    span = span_of(row)
+                    with connection.paused():
+                        yield span
 
     def _read_trace(self, trace_id_prefix: str) -> list[SpanRecord]:
         first, last = (bytes.fromhex(trace_id_prefix.ljust(32, digit)) for digit in "0f")
@@ -64,8 +67,9 @@ class SqliteReader(StoreReader):
                 return
             sql = f"{SELECT_SPANS} s.trace_id = ? AND s.status = 'failed'"
             for trace_id in trace_ids:
-                rows = connection.execute(sql, (bytes.fromhex(trace_id),))
-                yield from (span for span in map(span_of, rows) if span.error.get("traceback"))
+                rows = connection.execute(sql, (bytes.fromhex(trace_id),)).fetchall()
+                with connection.paused():
+                    yield from (span for span in map(span_of, rows) if span.error.get("traceback"))
 
     def _read_statistics(self, wanted: SpanFilter, group_as: str | None) -> Iterable[Statistics]:
         with self._connected() as connection:
@@ -111,14 +115,20 @@ class SqliteReader(StoreReader):
                 conditions, values = event_conditions(connection, wanted)
                 sql = f"{SELECT_EVENTS}{conditions} ORDER BY e.time_ns DESC, e.id DESC LIMIT ?"
                 for row in connection.execute(sql, (*values, _sql_limit(limit))):
-                    yield event_of(row)
+                    event = event_of(row)
+                    with connection.paused():
+                        yield event
 
     @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection for one query, or None when the file is still empty; what goes wrong becomes a sentence."""
+    def _connected(self) -> Iterator[ReadingConnection | None]:
+        """A connection for one query, or None when the file is still empty; what goes wrong becomes a sentence.
+
+        Its `step` is held: who yields from inside pauses it.
+        """
         if self._is_closed:
             raise StoreUnreadableError(f"The reader of {self.location} is closed. Open the store again.")
         connection = open_to_read(self.location)
+        connection.step.acquire()
         self._connections.add(connection)
         try:
             yield connection if has_schema(connection, self.location) else None
@@ -132,6 +142,7 @@ class SqliteReader(StoreReader):
         finally:
             self._connections.discard(connection)
             connection.close()
+            connection.step.release()
 
 
 def _sql_limit(limit: int | None) -> int:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -96,10 +97,15 @@ def sdk_span(number: int, text: str = "") -> ReadableSpan:
     )
 
 
+@lru_cache(maxsize=4)  # looked up once: whoever changes to another user may not be allowed to read it afterwards
+def _exporter_type(kind: str) -> Any:
+    (entry_point,) = entry_points(group="opentelemetry_traces_exporter", name=f"otel_tracker_{kind}")
+    return entry_point.load()
+
+
 def span_exporter(kind: str, path: Path, **options: object) -> SpanExporter:
     """The installed exporter of a kind of store."""
-    (entry_point,) = entry_points(group="opentelemetry_traces_exporter", name=f"otel_tracker_{kind}")
-    exporter: SpanExporter = entry_point.load()(path=path, **options)
+    exporter: SpanExporter = _exporter_type(kind)(path=path, **options)
     return exporter
 
 
