@@ -22,6 +22,7 @@ NOT_RUN = {
 NEEDED = {
     "README.md": ("flask",),
     "docs/command-line.md": ("flask",),
+    "docs/converting.md": ("opentelemetry.exporter.otlp.proto.http",),
     "docs/frameworks.md": ("flask", "fastapi", "django", "httpx"),
     "docs/troubleshooting.md": ("flask",),
 }
@@ -70,9 +71,15 @@ def test_comparison_notices_another_output() -> None:
 
 def _skip_without(page: str) -> None:
     for package in NEEDED.get(page, ()):
-        module = _INSTRUMENTORS.get(package, package)
-        if importlib.util.find_spec(package) is None or importlib.util.find_spec(module) is None:
+        if not (_is_installed(package) and _is_installed(_INSTRUMENTORS.get(package, package))):
             pytest.skip(f"{page} needs {package}, which is not installed")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # a package around it is missing
+        return False
 
 
 def _faults(block: Block, results: list[dict[str, Any]]) -> list[str]:
