@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_tracker import capture, redaction, settings
 from otel_tracker.diagnostics import logger, report_internal_error, say_once, set_log_level
-from otel_tracker.tracing import defaults
+from otel_tracker.tracing import defaults, engine
 from otel_tracker.tracing.switch import is_sdk_disabled
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def forget_cached_settings() -> None:
     redaction.reset()
     capture.reset()
     defaults.reset()
+    engine.reset()
 
 
 def _propagate_into_threads() -> None:

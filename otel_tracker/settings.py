@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 SETTINGS_FILE_NAME = "otel-tracker.yaml"
 JSONL_FORMATS = ("record", "otlp")
+SPAN_ENGINES = ("lean", "sdk")
 _PROJECT_MARKS = ("pyproject.toml", "setup.py", ".git")
 _UNSET = object()
 
@@ -135,16 +136,22 @@ def parse_text(value: object) -> str:
 
 def parse_level(value: object) -> str:
     """A log level's name in lower case."""
-    text = str(value).strip().lower()
-    if text not in ("debug", "info", "warning", "error", "critical"):
-        raise ValueError(text)
-    return text
+    return _one_of(("debug", "info", "warning", "error", "critical"), value)
 
 
 def parse_jsonl_format(value: object) -> str:
     """One of the formats of a JSONL line, in lower case."""
+    return _one_of(JSONL_FORMATS, value)
+
+
+def parse_span_engine(value: object) -> str:
+    """One of the engines that make spans, in lower case."""
+    return _one_of(SPAN_ENGINES, value)
+
+
+def _one_of(words: tuple[str, ...], value: object) -> str:
     text = str(value).strip().lower()
-    if text not in JSONL_FORMATS:
+    if text not in words:
         raise ValueError(text)
     return text
 
@@ -191,6 +198,16 @@ LOG_LEVEL = Setting(
     "debug, info, warning, error or critical",
     "Set it to warning, or unset it.",
     "From which level on the logger `otel_tracker` speaks; `debug` shows the effective settings.",
+)
+SPAN_ENGINE = Setting(
+    "span_engine",
+    "OTEL_TRACKER_SPAN_ENGINE",
+    "lean",
+    parse_span_engine,
+    "lean or sdk",
+    "Set it to lean, or unset it.",
+    "What makes the spans of decorators and blocks: `lean`, spans of ours that cost a fifth, or `sdk`, the SDK's own. "
+    "Another tracer than the SDK's always makes its own.",
 )
 CAPTURE_ARGS = _bool(
     "capture_args", "OTEL_TRACKER_CAPTURE_ARGS", True, "Whether `@traced` records arguments unless it says otherwise."
@@ -302,6 +319,7 @@ TABLE: tuple[Setting[Any], ...] = (
     SERVICE_NAME,
     CONFIG_FILE,
     LOG_LEVEL,
+    SPAN_ENGINE,
     CAPTURE_ARGS,
     CAPTURE_RESULT,
     CAPTURE_MAX_LENGTH,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+HAS_PEERS = all(find_spec(peer) for peer in ("ddtrace", "logfire"))
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,3 +40,67 @@ def test_scale_prints_every_question_with_its_plan_and_leaves_nothing(tmp_path: 
 def test_jsonl_statistics_prints_its_rate(tmp_path: Path) -> None:
     """A small file is counted, beside a plain parser of JSON."""
     assert "spans/s" in run(tmp_path, "jsonl_statistics.py", *("--spans", 2_000))
+
+
+def rows_of(printed: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The rows of the JSON document in the last line, by case and workload."""
+    rows = json.loads(printed.splitlines()[-1])["rows"]
+    return {(row["case"], row["workload"]): row for row in rows}
+
+
+def test_decorators_prints_a_ratio_for_every_promise(tmp_path: Path) -> None:
+    """Each part runs in its own process, and none of them is left out."""
+    printed = run(tmp_path, "decorators.py", "--rounds", 2, "--sample-ms", 0.1, "--json", "-")
+    rows = rows_of(printed)
+    bars = {key: row["bar"] for key, row in rows.items() if row["bar"] is not None}
+    assert bars["without capture", "add"] == bars["without capture", "async"] == 0.20
+    assert bars["arguments, result, stdlib", "order"] == 0.75
+    assert bars["root not sampled, ALWAYS_OFF", "add"] == 0.15
+    assert ("portable engine", "add") in rows
+    assert rows["OTEL_SDK_DISABLED at import", "add"]["is_met"]
+    assert "| without capture " in printed
+
+
+def test_decorators_measures_only_the_rows_asked_for(tmp_path: Path) -> None:
+    printed = run(
+        tmp_path, "decorators.py", "--rounds", 1, "--sample-ms", 0.1, "--only", "disabled later/add", "--json", "-"
+    )
+    assert list(rows_of(printed)) == [("disabled later", "add")]
+
+
+@pytest.mark.parametrize(("factor", "status"), [("1e9", 0), ("1e-9", 1)])
+def test_a_missed_bar_is_the_exit_status_and_the_factor_moves_it(tmp_path: Path, factor: str, status: int) -> None:
+    command = [sys.executable, str(BENCHMARKS / "decorators.py"), "--rounds", "1", "--sample-ms", "0.1"]
+    command += ["--only", "without capture/add", "--factor", factor]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert ("MISSED" in done.stdout) == (status == 1)
+
+
+@pytest.mark.skipif(HAS_PEERS, reason="ddtrace and logfire are installed here, so nothing is missing")
+def test_peers_says_how_to_get_the_peers(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "peers.py")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "--install FOLDER" in done.stderr
+
+
+@pytest.mark.skipif(not HAS_PEERS, reason="needs ddtrace and logfire (benchmarks/peers.txt)")
+def test_peers_compares_with_each_of_them(tmp_path: Path) -> None:
+    rows = rows_of(run(tmp_path, "peers.py", "--rounds", 1, "--sample-ms", 0.1, "--json", "-"))
+    assert {row["bar"] for row in rows.values()} == {None, 0.35, 0.07, 0.05, 0.09}
+
+
+def test_exporters_compares_the_stores_with_to_json(tmp_path: Path) -> None:
+    """A few spans go through every exporter, and the folder of the files is gone afterwards."""
+    size = ("--spans", 600, "--rows", 1_000, "--rounds", 1)
+    printed = run(tmp_path, "exporters.py", *size, "--work", tmp_path, "--json", "-")
+    rows = rows_of(printed)
+    assert {case for case, _ in rows} == {"JSONL", "SQLite, empty", "SQLite, 1,000 rows"}
+    assert {workload for _, workload in rows} == {"@traced", "SDK spans"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_compares_a_queued_span_with_one_of_the_sdk(tmp_path: Path) -> None:
+    rows = rows_of(run(tmp_path, "memory.py", "--spans", 300, "--json", "-"))
+    assert rows["@traced, arguments", "8 attributes"]["bar"] == 0.35

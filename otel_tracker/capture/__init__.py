@@ -15,19 +15,26 @@ from functools import lru_cache
 from typing import Any
 
 from otel_tracker import settings
+from otel_tracker.capture.harmless import INT64_MAX, INT64_MIN, SHORT, harmless_copy
 from otel_tracker.capture.json_text import JsonText, fitted_json
 from otel_tracker.capture.sensitive import Sensitive, sensitive_names, sensitive_parameters
-from otel_tracker.capture.walk import INT64_MAX, INT64_MIN, SHORT, UNREADABLE, Limits, Rules, Walk
+from otel_tracker.capture.walk import UNREADABLE, Limits, Rules, Walk
 from otel_tracker.redaction import REDACTED, redactor
 
 __all__ = [
+    "INT64_MAX",
+    "INT64_MIN",
+    "SHORT",
     "JsonText",
     "Limits",
+    "Rules",
     "Sensitive",
     "capture_tree",
     "capture_value",
+    "captured",
     "limits",
     "reset",
+    "rules_in_force",
     "sensitive_names",
     "sensitive_parameters",
 ]
@@ -46,28 +53,42 @@ def capture_value(value: object, key: str = "", *, limit: int = 0) -> bool | int
     >>> capture_value({"sku": "A1", "password": "x"})
     '{"sku":"A1","password":"[redacted]"}'
     """
-    rules = _rules_in_force()
+    rules = rules_in_force()
     if key and rules.redact.is_secret_key(key):
         return REDACTED
+    scalar, text = captured(value, rules, limit)
+    return scalar if text is None else JsonText(text)
+
+
+def captured(value: object, rules: Rules, limit: int = 0) -> tuple[Any, str | None]:
+    """`capture_value` for a caller that has looked at the key and keeps the rules: a scalar, or else JSON text."""
     if limit:
         rules = _limited(rules, limit)
     kind = type(value)
     if kind is str and len(value) <= SHORT and value in rules.known_texts:  # type: ignore[arg-type]
-        return value
+        return value, None
     if kind is bool or kind is float or (kind is int and INT64_MIN <= value <= INT64_MAX):  # type: ignore[operator]
-        return value  # type: ignore[return-value]
+        return value, None
     try:
-        tree = Walk(rules).plain(value, 0, None)
-        if type(tree) in (bool, int, float) or (type(tree) is str and issubclass(kind, (str, int))):
-            return tree  # type: ignore[no-any-return]
-        return JsonText(fitted_json(tree, rules.room))
+        if kind is dict or kind is list:
+            copy = harmless_copy(value, rules)  # type: ignore[arg-type]
+            if copy is not None:
+                return None, fitted_json(copy, rules.room, is_finite=True)
+        walk = Walk(rules)
+        tree = walk.plain(value, 0, None)
+        kind_of_tree = type(tree)
+        if kind_of_tree is dict or kind_of_tree is list:
+            return None, fitted_json(tree, rules.room, is_finite=walk.is_finite)
+        if tree is None or (kind_of_tree is str and not issubclass(kind, (str, int))):
+            return None, fitted_json(tree, rules.room, is_finite=True)
+        return tree, None
     except Exception:
-        return JsonText(f'"{UNREADABLE}"')
+        return None, f'"{UNREADABLE}"'
 
 
 def capture_tree(value: object, key: str = "") -> Any:
     """The value as a plain tree of dict, list and scalars, bounded and redacted like `capture_value`."""
-    rules = _rules_in_force()
+    rules = rules_in_force()
     if key and rules.redact.is_secret_key(key):
         return REDACTED
     try:
@@ -108,7 +129,8 @@ def _smaller(first: int, second: int) -> int:
 _rules: Rules | None = None
 
 
-def _rules_in_force() -> Rules:
+def rules_in_force() -> Rules:
+    """The limits and the redactor in force; another object after either was read again."""
     global _rules
     redact, bounds, rules = redactor(), limits(), _rules
     if rules is None or rules.redact is not redact or rules.bounds is not bounds:

@@ -10,10 +10,12 @@ import json
 import json.encoder
 import math
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 _SHORTEST_ENTRY = 24  # a container or text is not cut to less than this, but left out
 _MARK = re.compile(r"(?:\.\.\. )?(\d+) more\Z")
@@ -25,21 +27,33 @@ class JsonText(str):
     __slots__ = ()
 
 
-def encoded(tree: Any) -> str:
-    """Compact JSON; NaN and the infinities, which JSON lacks, as ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``."""
-    try:
-        return _encode(tree)
-    except ValueError:
-        return _encode(_finite(tree))
+def fitted_json(tree: Any, room: int, *, is_finite: bool = False) -> str:
+    """Compact JSON of at most ``room`` characters (two at least).
+
+    NaN and the infinities, which JSON lacks, become ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``; ``is_finite`` says
+    that there are none.
+    """
+    if not is_finite:
+        tree = _finite(tree)
+    text = _encode(tree)
+    return text if len(text) <= room else _fitted(tree, room)
 
 
-def fitted_json(tree: Any, room: int) -> str:
-    """JSON of at most ``room`` characters (two at least)."""
-    text = encoded(tree)
-    return text if len(text) <= room else _fitted(_finite(tree), room)
+def _first_encode(tree: Any) -> str:
+    """Choose the encoder at first use: loading orjson takes a millisecond."""
+    global _encode
+    _encode = _encoder()
+    return _encode(tree)
+
+
+_encode: Callable[[Any], str] = _first_encode
 
 
 def _encoder() -> Callable[[Any], str]:
+    with suppress(ImportError):  # the extra `fast`
+        from orjson import dumps
+
+        return lambda tree: dumps(tree).decode()
     # One C encoder kept for good: JSONEncoder.encode makes a new one for each call, half its cost on small values.
     make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
@@ -47,9 +61,6 @@ def _encoder() -> Callable[[Any], str]:
     escape = json.encoder.encode_basestring
     encode = make(None, None, escape, None, ":", ",", False, False, False)
     return lambda tree: escape(tree) if type(tree) is str else "".join(encode(tree, 0))
-
-
-_encode = _encoder()
 
 
 def _finite(tree: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_tracker.capture.facts import type_name
 from otel_tracker.capture.fields import Items, Pairs
+from otel_tracker.capture.harmless import INT64_MAX, INT64_MIN, SHORT
 from otel_tracker.capture.kinds import digits, simplified
 from otel_tracker.redaction.patterns import REDACTED
 
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
 
 CYCLE = "<cycle>"
 UNREADABLE = "<unreadable>"
-INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 _UNLIMITED = 1 << 62
 _MAX_NODES = 20_000  # of a value without length limit; a shared list six levels deep has 50**6 of them
 _MAX_KEY = 200
-SHORT = 64  # texts up to here are not counted, and remembered when they hold no secret
 _MAX_KNOWN_TEXTS = 4_096
 _MARGIN = 512  # read beyond the cut, so that a secret across it is still recognised
 
@@ -48,12 +47,16 @@ _Path = tuple[object, Any] | None
 class Rules:
     """The redactor and the limits in force, in the form in which a walk needs them."""
 
-    __slots__ = ("bounds", "known_keys", "known_texts", "max_depth", "max_items", "max_text", "nodes", "redact", "room")
+    __slots__ = (
+        *("bounds", "harmless_keys", "known_keys", "known_texts", "max_depth", "max_items", "max_text", "nodes"),
+        *("redact", "room"),
+    )
 
     def __init__(self, bounds: Limits, redact: Redactor) -> None:
         self.bounds = bounds
         self.redact = redact
         self.known_keys = redact.known_keys
+        self.harmless_keys = redact.harmless_keys
         # Short texts that hold no secret: most values recur (a status, a currency), and a look-up is ten times faster.
         self.known_texts: set[str] = set()
         self.max_text = bounds.max_length or _UNLIMITED
@@ -64,14 +67,18 @@ class Rules:
 
 
 class Walk:
-    """One bounded, redacting walk over one value; ``room`` and ``nodes`` are what it may still spend."""
+    """One bounded, redacting walk over one value; ``room`` and ``nodes`` are what it may still spend.
 
-    __slots__ = ("nodes", "room", "rules")
+    ``is_finite`` is False once a float was met that JSON cannot hold.
+    """
+
+    __slots__ = ("is_finite", "nodes", "room", "rules")
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.room = rules.room
         self.nodes = rules.nodes
+        self.is_finite = True
 
     def plain(self, value: Any, depth: int, path: _Path) -> Any:
         """The plain tree of a value that lies ``depth`` containers deep, inside those of ``path``."""
@@ -80,23 +87,15 @@ class Walk:
             return self.text(value)
         if kind is int:
             return value if INT64_MIN <= value <= INT64_MAX else self.text(digits(value))
-        if value is None or kind is bool or kind is float:
+        if kind is float:
+            return self._float(value)
+        if value is None or kind is bool:
             return value
-        outer = path
-        while outer is not None:
-            if outer[0] is value:
-                return CYCLE
-            outer = outer[1]
         if kind is dict:
-            total = len(value)
-            count = self._affordable(total, depth)
-            pairs = value.items() if count == total else islice(value.items(), count)
-            # A snapshot in one step of the interpreter: another thread may be changing the dictionary.
-            return self._pairs(tuple(pairs), total, depth + 1, (value, path))
+            return self._dict(value, depth, path)
         if kind is list or kind is tuple:
-            total = len(value)
-            return self._items(value[: self._affordable(total, depth)], total, depth + 1, (value, path))
-        return self._other(value, depth, path)
+            return self._list(value, depth, path)
+        return CYCLE if _is_inside(value, path) else self._other(value, depth, path)
 
     def text(self, text: str) -> str:
         """The text redacted, then cut; without lone surrogates, which no UTF-8 exporter could write."""
@@ -116,9 +115,30 @@ class Walk:
         # Marks can be longer than what they replaced, and shorter: then the text must still say that it was cut.
         return _writable(_cut(shown, rules.max_text) if max(size, len(shown)) > rules.max_text else shown)
 
+    def _dict(self, value: dict[Any, Any], depth: int, path: _Path) -> Any:
+        if _is_inside(value, path):
+            return CYCLE
+        total = len(value)
+        count = self._affordable(total, depth)
+        pairs = value.items() if count == total else islice(value.items(), count)
+        # A snapshot in one step of the interpreter: another thread may be changing the dictionary.
+        return self._pairs(tuple(pairs), total, depth + 1, (value, path))
+
+    def _list(self, value: list[Any] | tuple[Any, ...], depth: int, path: _Path) -> Any:
+        if _is_inside(value, path):
+            return CYCLE
+        total = len(value)
+        return self._items(value[: self._affordable(total, depth)], total, depth + 1, (value, path))
+
+    def _float(self, number: float) -> float:
+        if number - number != 0.0:  # so of NaN and the infinities only
+            self.is_finite = False
+        return number
+
     def _pairs(self, pairs: tuple[tuple[Any, Any], ...], total: int, depth: int, path: _Path) -> dict[str, Any]:
+        """Any pairs of key and value; ``depth`` counts the container that they make up."""
         tree: dict[str, Any] = {}
-        known_keys, known_texts = self.rules.known_keys, self.rules.known_texts
+        known_keys = self.rules.known_keys
         done = 0
         for key, value in pairs:
             if self.room <= 0:
@@ -127,34 +147,21 @@ class Walk:
             is_secret = known_keys.get(key) if type(key) is str else None
             if is_secret is None:
                 key, is_secret = self._key(key)  # noqa: PLW2901 - the key as it is shown
-            kind = type(value)
-            if is_secret:
-                tree[key] = REDACTED
-            elif (
-                (kind is str and len(value) <= SHORT and value in known_texts)  # hashing reads all of a text
-                or kind is float
-                or kind is bool
-                or (kind is int and INT64_MIN <= value <= INT64_MAX)
-            ):
-                tree[key] = value
-            else:
-                tree[key] = self.plain(value, depth, path)
+            tree[key] = REDACTED if is_secret else self.plain(value, depth, path)
         if done < total:
             tree["..."] = f"{total - done} more"
         return tree
 
     def _items(self, items: Any, total: int, depth: int, path: _Path) -> list[Any]:
+        """Any items of a sequence, likewise."""
         tree: list[Any] = []
         done = 0
         for value in items:
             if self.room <= 0:
                 break
             done += 1
-            kind = type(value)
-            if kind is tuple and len(value) == 2 and self._is_secret_name(value[0]):
+            if type(value) is tuple and len(value) == 2 and self._is_secret_name(value[0]):
                 tree.append([value[0], REDACTED])  # a header, an item of a mapping
-            elif kind is float or kind is bool or (kind is int and INT64_MIN <= value <= INT64_MAX):
-                tree.append(value)
             else:
                 tree.append(self.plain(value, depth, path))
         if done < total:
@@ -204,6 +211,15 @@ class Walk:
             return f"({', '.join(self._key_text(part) if type(part) is not tuple else '(...)' for part in key[:8])})"  # type: ignore[index]
         found = simplified(key, _MAX_KEY + _MARGIN) if kind is not str else key
         return found if type(found) is str else f"<{type_name(kind)}>"
+
+
+def _is_inside(value: object, path: _Path) -> bool:
+    """Whether the value is one of the containers around itself."""
+    while path is not None:
+        if path[0] is value:
+            return True
+        path = path[1]
+    return False
 
 
 def _cut(text: str, size: int) -> str:

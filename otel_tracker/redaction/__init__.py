@@ -72,6 +72,8 @@ class Redactor:
     values: tuple[str, ...] = ()
     known_keys: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Answers of `is_secret_key` for names that hold no secret themselves; capture looks here first."""
+    harmless_keys: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    """Those of them that are not secret."""
     _key_regex: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _stem: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _extra: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
@@ -91,7 +93,10 @@ class Redactor:
         if len(name) <= _MAX_KEY and self.text(name) is name:
             if len(self.known_keys) >= _MAX_KNOWN_KEYS:
                 self.known_keys.clear()
+                self.harmless_keys.clear()
             self.known_keys[name] = answer
+            if not answer:
+                self.harmless_keys.add(name)
         return answer
 
     def text(self, text: str) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, TypeVar
 
 from opentelemetry.trace import INVALID_SPAN, Span
 
+from otel_tracker.tracing import current
 from otel_tracker.tracing.decorator import wrap
-from otel_tracker.tracing.engine import open_execution
+from otel_tracker.tracing.engine import open_block
 from otel_tracker.tracing.execution import Execution
 from otel_tracker.tracing.options import TracedOptions, checked_name
 from otel_tracker.tracing.spec import SpanSpec
@@ -28,27 +29,30 @@ def span(name: str, /, **attributes: Any) -> SpanBlock:
 
     Raises ValueError for an empty name.
     """
-    return SpanBlock(checked_name(name), attributes)
+    takes_attributes = bool(attributes)
+    spec = _spec_of(name, takes_attributes) if type(name) is str else _new_spec(name, takes_attributes)
+    return SpanBlock(spec, attributes)
 
 
 class SpanBlock:
     """What `span` returns."""
 
-    def __init__(self, name: str, attributes: dict[str, Any]) -> None:
-        self._spec = SpanSpec(name=name, attributes=attributes)
-        self._opened: list[Execution | None] = []
+    __slots__ = ("_attributes", "_open", "_spec")
+
+    def __init__(self, spec: SpanSpec, attributes: dict[str, Any]) -> None:
+        self._spec = spec
+        self._attributes = attributes
+        self._open: list[Execution | None] = []
 
     def __enter__(self) -> Span:
-        run = open_execution(self._spec, ())
-        self._opened.append(run)
-        still_open = [entry for entry in _open_blocks.get() if entry[0]._opened]
-        _open_blocks.set((*still_open, (self, run)))
+        run = open_block(self._spec, (self._attributes,))
+        self._open.append(run)
         return INVALID_SPAN if run is None else run.span
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        run = self._take_open()
+        run = self._open.pop(0) if len(self._open) == 1 else self._taken()
         if run is None:
             return
         if exc is None:
@@ -68,28 +72,33 @@ class SpanBlock:
         """Decorate a function: every call gets the span, beside any that the function has already."""
         options: TracedOptions = {
             "name": self._spec.name,
-            "attributes": self._spec.attributes or {},
+            "attributes": self._attributes,
             "capture_args": False,
             "capture_result": False,
         }
         wrapper: F = wrap(target, options)
         return wrapper
 
-    def _take_open(self) -> Execution | None:
-        """The execution that this object opened last in this thread or task."""
-        run = self._opened[-1]
-        if len(self._opened) > 1:
-            run = next((run for block, run in reversed(_open_blocks.get()) if block is self), run)
-        self._opened.remove(run)
-        blocks = list(_open_blocks.get())
-        if (self, run) in blocks:
-            blocks.remove((self, run))
-            _open_blocks.set(tuple(blocks))
+    def _taken(self) -> Execution | None:
+        """Of the executions that this object has open, in any thread and task, the one that is left here.
+
+        It is the one whose span is current. Where none is, the block was not recorded, or is left in another context
+        than it was entered in (asynchronous fixtures do that).
+        """
+        here = current.get().get(current.SPAN_KEY)
+        mine = [run for run in self._open if run is not None and run.span is here]
+        unrecorded = [run for run in self._open if run is None]
+        run = (mine or unrecorded or self._open)[-1]
+        self._open.remove(run)
         return run
 
 
-# One object may be open in several threads and tasks at once; this says which execution is whose. The list in the
-# object itself finds the one that was entered in another context than it is left in (asynchronous fixtures do that).
-_open_blocks: ContextVar[tuple[tuple[SpanBlock, Execution | None], ...]] = ContextVar(
-    "otel_tracker_open_blocks", default=()
-)
+@lru_cache(maxsize=1_024)
+def _spec_of(name: str, takes_attributes: bool) -> SpanSpec:
+    """The one plan of all blocks of a name: programs have few names, and making a plan costs more than a span."""
+    return _new_spec(name, takes_attributes)
+
+
+def _new_spec(name: str, takes_attributes: bool) -> SpanSpec:
+    described = checked_name(name)
+    return SpanSpec(name=described, capture_args=False, capture_result=False, takes_attributes=takes_attributes)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
 
 from otel_tracker import settings
 
 
-@lru_cache(maxsize=1)
-def captures_args() -> bool:
-    """Whether arguments are recorded by default."""
-    return settings.CAPTURE_ARGS.read()
+@dataclass(frozen=True, slots=True, eq=False)
+class Defaults:
+    """Whether arguments and results are recorded by default. A new object says that the settings were read again."""
+
+    captures_args: bool
+    captures_result: bool
 
 
-@lru_cache(maxsize=1)
-def captures_result() -> bool:
-    """Whether results are recorded by default."""
-    return settings.CAPTURE_RESULT.read()
+current: Defaults | None = None
+"""What is in force; None until somebody asks."""
+
+
+def in_force() -> Defaults:
+    """The defaults, read from the settings when that was not done since the last `reset`."""
+    global current
+    found = current
+    if found is None:
+        found = current = Defaults(settings.CAPTURE_ARGS.read(), settings.CAPTURE_RESULT.read())
+    return found
 
 
 def reset() -> None:
     """Read the settings again at the next call."""
-    captures_args.cache_clear()
-    captures_result.cache_clear()
+    global current
+    current = None

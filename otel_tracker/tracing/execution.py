@@ -8,25 +8,18 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Awaitable, Mapping
-from contextvars import ContextVar, Token
 from types import CodeType
 from typing import Any
 
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, get_current_span, set_span_in_context
+from opentelemetry.trace import Span, get_current_span
 
 from otel_tracker import attributes as keys
 from otel_tracker.diagnostics import report_internal_error
+from otel_tracker.tracing import current
 from otel_tracker.tracing.failures import record_failure
+from otel_tracker.tracing.plan import plan_of
 from otel_tracker.tracing.spec import SpanSpec
-
-# Resetting this variable fails exactly where resetting OTel's would: in another `contextvars.Context` than the one
-# that attached. OTel's `detach` logs an error then ("Failed to detach context"); ours can be asked first.
-_attachment: ContextVar[None] = ContextVar("otel_tracker_attachment", default=None)
-
-# Nobody sets a length limit below this, and most values are shorter: those are not looked up again.
-_SHORTEST_CUT = 8
 
 # What drives a generator that is used as a context manager.
 _CONTEXT_MANAGER_ENTRIES: frozenset[CodeType] = frozenset(
@@ -41,35 +34,27 @@ _CONTEXT_MANAGER_ENTRIES: frozenset[CodeType] = frozenset(
 class Execution:
     """The span of a call that runs from beginning to end in one piece: functions, coroutines, blocks."""
 
-    __slots__ = ("_attached", "_caller", "_context", "_mark", "_spec", "span")
+    __slots__ = ("_caller", "_spec", "_token", "span")
 
     def __init__(self, spec: SpanSpec, span: Span, context: Context) -> None:
         self.span = span
         self._spec = spec
         self._caller = context
-        self._context = set_span_in_context(span, context)
-        self._attached: Token[Context] | None = None
-        self._mark: Token[None] | None = None
+        self._token: Any = None
 
     def enter(self) -> None:
         """Make the span current."""
         try:
-            self._mark = _attachment.set(None)
-            self._attached = otel_context.attach(self._context)
+            self._token = current.attach(current.with_span(self.span, self._caller))
         except Exception as error:
             report_internal_error("making a span current", error)
 
     def leave(self) -> None:
         """Make current what was current before; in a foreign context there is nothing to restore."""
-        mark, attached = self._mark, self._attached
-        self._mark = self._attached = None
-        if mark is None or attached is None:
-            return
-        try:
-            _attachment.reset(mark)
-        except ValueError:
-            return
-        otel_context.detach(attached)
+        token, self._token = self._token, None
+        if token is not None:
+            with contextlib.suppress(ValueError):
+                current.restore(token)
 
     def succeed(self, result: object = None) -> None:
         """End the span of a call that returned."""
@@ -107,13 +92,14 @@ class Execution:
         return awaited
 
     def _describe(self, result: object) -> None:
-        attribute = self._spec.result_attribute(result)
-        if attribute is None:
+        plan = plan_of(self._spec)
+        if not plan.captures_result:
             return
+        attribute = plan.result_attribute(result)
         self.span.set_attribute(*attribute)
         limit = kept_length(self.span, *attribute)
         if limit:
-            self.span.set_attribute(*(self._spec.result_attribute(result, limit) or attribute))
+            self.span.set_attribute(*plan.result_attribute(result, limit))
 
     def _describe_failure(self, exception: BaseException) -> None:
         caller = get_current_span(self._caller).get_span_context()
@@ -128,11 +114,12 @@ class SteppedExecution(Execution):
     drives a ``with`` block (`contextlib.contextmanager`) keeps its span current for the block.
     """
 
-    __slots__ = ("_covers_block", "is_closing", "items")
+    __slots__ = ("_context", "_covers_block", "is_closing", "items")
     is_recorded = True
 
     def __init__(self, spec: SpanSpec, span: Span, context: Context) -> None:
         super().__init__(spec, span, context)
+        self._context = current.with_span(span, context)
         self.items = 0
         self.is_closing = False
         self._covers_block: bool | None = None
@@ -141,14 +128,14 @@ class SteppedExecution(Execution):
         """Make the body's context current for one step."""
         if self._covers_block is None:
             self._covers_block = _is_context_manager()
-        if self._attached is None:
-            super().enter()
+        if self._token is None:
+            self._token = current.attach(self._context)
 
     def suspend(self) -> None:
         """Count an item that is about to be yielded, and make the caller's context current unless it drives a block."""
         self.items += 1
         if not self._covers_block:
-            self._context = otel_context.get_current()
+            self._context = current.get()
             self.leave()
 
     def thrown(self, error: BaseException) -> None:
@@ -202,7 +189,7 @@ UNRECORDED = Unrecorded()
 
 def kept_length(span: Span, key: str, value: object) -> int:
     """The characters that the span kept of a text that its own limit has cut, or 0 when it kept all."""
-    if type(value) is not str or len(value) <= _SHORTEST_CUT:
+    if type(value) is not str:
         return 0
     kept = getattr(span, "attributes", None)
     text = kept.get(key) if isinstance(kept, Mapping) else None

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 
-_is_enabled = True
+is_on = True
+"""Whether spans, events and measurements are made; generated wrappers look here first, at every call."""
 
 
 def enable() -> None:
     """Let spans, events and measurements of this package be made again."""
-    global _is_enabled
-    _is_enabled = True
+    global is_on
+    is_on = True
 
 
 def disable() -> None:
     """Make no more spans, events or measurements in this process; traced functions are plainly called."""
-    global _is_enabled
-    _is_enabled = False
+    global is_on
+    is_on = False
 
 
 def is_enabled() -> bool:
     """Whether this package makes spans and events."""
-    return _is_enabled
+    return is_on
 
 
 def is_sdk_disabled() -> bool:

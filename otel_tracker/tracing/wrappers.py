@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, cast
 
-from otel_tracker.tracing.engine import open_execution, open_steps
+from otel_tracker.tracing import engine, switch
 from otel_tracker.tracing.execution import first_step
 from otel_tracker.tracing.failures import WRAPPER_FILE, without_own_frame
 from otel_tracker.tracing.parameters import Parameters, python_function
@@ -21,7 +21,9 @@ from otel_tracker.tracing.spec import SpanSpec
 
 _CALL = """\
 {define} wrapper({declaration}):
-    {_}run = {_}open({_}spec, ({values}))
+    if not {_}switch.is_on:
+        return {wait}{_}call({forwarding})
+    {_}run = {_}engine.open_call({_}spec, ({values}))
     if {_}run is None:
         return {wait}{_}call({forwarding})
     try:
@@ -41,8 +43,8 @@ _END_LATER = """if {_}is_awaitable({_}result):
 
 _GENERATOR = """\
 def wrapper({declaration}):
-    {_}run = {_}open({_}spec, ({values}))
-    if {_}run is None:
+    {_}run = {_}engine.open_steps({_}spec, ({values})) if {_}switch.is_on else {_}engine.UNRECORDED
+    if not {_}run.is_recorded:
         return (yield from {_}call({forwarding}))
     try:
         {_}body = {_}call({forwarding})
@@ -70,7 +72,7 @@ def wrapper({declaration}):
 
 _ASYNC_GENERATOR = """\
 async def wrapper({declaration}):
-    {_}run = {_}open_steps({_}spec, ({values}))
+    {_}run = {_}engine.open_steps({_}spec, ({values})) if {_}switch.is_on else {_}engine.UNRECORDED
     try:
         {_}body = {_}call({forwarding})
         {_}step, {_}sent = {_}first_step, {_}body
@@ -128,8 +130,8 @@ def make_wrapper(
     names = {
         "spec": spec,
         "call": target,
-        "open": open_steps_or_none if kind is CallableKind.GENERATOR else open_execution,
-        "open_steps": open_steps,
+        "engine": engine,
+        "switch": switch,
         "first_step": first_step,
         "without_own_frame": without_own_frame,
         "is_awaitable": inspect.isawaitable,
@@ -142,12 +144,6 @@ def make_wrapper(
     wrapper.__code__ = wrapper.__code__.replace(co_name=name if isinstance(name, str) else "wrapper")
     functools.update_wrapper(wrapper, target)
     return _as_iterable_coroutine(target, wrapper)
-
-
-def open_steps_or_none(spec: SpanSpec, values: tuple[Any, ...]) -> Any:
-    """The execution of a generator, or None where ``yield from`` does all that is needed."""
-    run = open_steps(spec, values)
-    return run if run.is_recorded else None
 
 
 def _source(kind: CallableKind, parameters: Parameters, *, awaits_result: bool) -> str:

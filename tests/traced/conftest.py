@@ -13,13 +13,22 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.util._once import Once
 
-from otel_tracker import enable
+from otel_tracker import enable, lifecycle, settings
 
 from .helpers import Recorder
 
 
+@pytest.fixture(params=["lean", "sdk"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What makes the spans: every test of this folder holds for lean spans and for the SDK's own."""
+    name: str = request.param
+    monkeypatch.setenv(settings.SPAN_ENGINE.variable, name)
+    lifecycle.forget_cached_settings()
+    return name
+
+
 @pytest.fixture(autouse=True)
-def clean_world() -> Iterator[None]:
+def clean_world(engine: str) -> Iterator[None]:
     """No provider before the test; afterwards no current span, and no context token that went astray."""
     _forget_providers()
     enable()

@@ -149,7 +149,7 @@ JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text('abcö\n"', max_size=9),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("uvwxyz"), inner, max_size=4),
     max_leaves=8,
@@ -161,7 +161,6 @@ JSON_VALUES = st.recursive(
 def test_small_values_are_kept_exactly(make_recorder: Callable[..., Recorder], value: Any) -> None:
     """What JSON can express and the bounds allow is recorded without loss."""
     assume(_depth(value) <= 5)
-    assume(all(abs(number) != float("inf") for number in [value] if isinstance(number, float)))
     recorder = make_recorder()
     trace._TRACER_PROVIDER = recorder.provider
     traced(capture_result=True)(lambda x: x)(value)

@@ -1,0 +1,454 @@
+"""The lean span, and all that is known here of the SDK's private parts; written against SDK 1.45.
+
+A lean span *is* an SDK span: it inherits every method and overrides only those that would touch what it does without.
+What a span rarely has (events, links, a status, a lock of its own) lies on the class until somebody writes it, what
+all spans of a tracer share is read from the tracer, and its attributes are a plain dict until the SDK's container has
+something to do: to clean a value, to cut a text, to drop the oldest.
+
+Private to the SDK and relied on here, and nowhere else:
+
+- of ``Span`` and ``ReadableSpan``: the fields ``_name _context _parent _kind _start_time _end_time _attributes _events
+  _links _status _resource _lock _limits _sampler _span_processor _instrumentation_info _instrumentation_scope
+  _record_exception _set_status_on_exception _trace_config _record_end_metrics``, and the methods ``_new_events
+  _new_links _add_event _add_link _readable_span``;
+- of ``Tracer``: ``_span_limits``, ``_instrumentation_scope``, ``_tracer_config``, ``_tracer_metrics``;
+- of ``SynchronousMultiSpanProcessor``: ``_span_processors``; of a processor: ``_on_ending``;
+- of ``BoundedAttributes``: ``_immutable``, ``_set_items``; of samplers: ``_decision``, ``_root``, the other delegates;
+- of the API: that a `SpanContext` is a tuple of six, and ``NonRecordingSpan._context``.
+
+`otel_tracker.leanspan.check` compares a lean span with an SDK span before the engine is used.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from random import getrandbits
+from time import time_ns
+from types import MappingProxyType
+from typing import Any
+
+from opentelemetry import trace as trace_api
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, Tracer, _Span, logger, sampling
+from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor as MultiSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+)
+
+from otel_tracker.leanspan.execution import OwnExecution
+from otel_tracker.tracing.plan import CapturePlan
+
+NEVER, ALWAYS = 0, 1 << 64
+"""Bounds of `sampling_bound`: no trace id lies below the first, every one below the second."""
+
+NATIVE_TYPES = frozenset({str, int, float, bool, bytes})
+"""Values of exactly these types stay what they are in the SDK's container of attributes."""
+
+_RANDOM = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
+FLAGS = (
+    (TraceFlags(TraceFlags.DEFAULT), TraceFlags(TraceFlags.SAMPLED)),
+    (TraceFlags(TraceFlags.DEFAULT | _RANDOM), TraceFlags(TraceFlags.SAMPLED | _RANDOM)),
+)
+"""The flags of a new span, by whether its trace id is said to be random, then by whether it is sampled."""
+
+NO_STATE: TraceState = trace_api.span.DEFAULT_TRACE_STATE
+
+_UNSET = Status(StatusCode.UNSET)
+_UNLIMITED = 1 << 62
+Lineage = tuple[int, TraceFlags, TraceState]
+"""What a sampled span and its children have in common: trace id, flags and state."""
+
+_new_tuple: Any = tuple.__new__
+_new_object: Any = object.__new__
+
+
+class TracerFacts:
+    """What spans of a tracer share, looked up once a tracer, sampler and resource; processors' hooks once they change.
+
+    ``records_children``: a sampled parent's children are recorded, and their ids are random.
+    ``max_length`` is what a text is cut to (0: nothing is cut), ``room`` how many attributes a plain dict may hold (-1:
+    none, because the SDK's container has texts to cut).
+    """
+
+    __slots__ = (
+        *("decisions", "enders", "endings", "has_random_ids", "max_length", "multi", "processors", "resource", "room"),
+        *("records_children", "root_flags", "sampler", "starters", "tracer"),
+    )
+
+    def __init__(self, tracer: Tracer) -> None:
+        limits, multi = tracer._span_limits, tracer.span_processor
+        self.tracer = tracer
+        self.resource = tracer.resource
+        self.sampler = tracer.sampler
+        self.decisions = tuple(sampling_bound(sampler) for sampler in sampling_delegates(tracer.sampler))
+        self.has_random_ids = type(tracer.id_generator) is RandomIdGenerator
+        self.records_children = self.has_random_ids and self.decisions[3] == ALWAYS
+        self.root_flags = FLAGS[int(tracer.id_generator.is_trace_id_random())]
+        self.max_length = limits.max_span_attribute_length or 0
+        max_attributes = limits.max_span_attributes
+        self.room = _UNLIMITED if max_attributes is None else max_attributes
+        if limits.max_span_attribute_length is not None:
+            self.room = -1
+        self.multi: Any = multi if type(multi) is MultiSpanProcessor else _OneProcessor(multi)
+        self.processors: Sequence[SpanProcessor] | None = None
+        self.starters: tuple[Callable[..., None], ...] = ()
+        self.endings: tuple[Callable[[Span], None], ...] = ()
+        self.enders: tuple[Callable[[ReadableSpan], None], ...] = ()
+
+    def are_current(self) -> bool:
+        """Whether the tracer still has this sampler and this resource; a fork, for one, changes the latter."""
+        return self.tracer.sampler is self.sampler and self.tracer.resource is self.resource
+
+    def is_disabled(self) -> bool:
+        """Whether the provider's configurator keeps this tracer from making spans."""
+        return not self.tracer._tracer_config.is_enabled
+
+    def look_for_processors(self) -> None:
+        """Take note of the processors, of which some were added; hooks that do nothing are left out."""
+        processors = self.multi._span_processors
+        self.starters = tuple(p.on_start for p in processors if not _is_idle(p, "on_start"))
+        self.endings = tuple(p._on_ending for p in processors if not _is_idle(p, "_on_ending"))
+        self.enders = tuple(p.on_end for p in processors if not _is_idle(p, "on_end"))
+        self.processors = processors
+
+    def lineage_below(self, context: SpanContext) -> Lineage | None:
+        """What the children of a local span share with it, or None when that is for a sampler to say."""
+        is_followed = self.records_children and context[3] & 1 and context[5]
+        return (context[0], context[3], context[4]) if is_followed else None
+
+    def new_trace_id(self) -> int:
+        """An id that is not zero."""
+        if self.has_random_ids:
+            return getrandbits(128) or 1
+        return self.tracer.id_generator.generate_trace_id()
+
+    def new_span_id(self) -> int:
+        """An id that is not zero."""
+        if self.has_random_ids:
+            return getrandbits(64) or 1
+        return self.tracer.id_generator.generate_span_id()
+
+    def bounded(self, attributes: Mapping[str, Any] | None) -> BoundedAttributes:
+        """The SDK's container of a span's attributes: clean, and within the limits."""
+        limits = self.tracer._span_limits
+        return BoundedAttributes(
+            limits.max_span_attributes, attributes, immutable=False, max_value_len=limits.max_span_attribute_length
+        )
+
+
+class _OneProcessor:
+    """Any other composite (the concurrent one, somebody's own): called as one processor."""
+
+    def __init__(self, processor: SpanProcessor) -> None:
+        self._span_processors = (processor,)
+
+
+_IDLE_HOOKS = frozenset(
+    getattr(kind, hook)
+    for kind in (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
+    for hook in ("on_start", "_on_ending")
+) | {SpanProcessor.on_end}
+
+
+def _is_idle(processor: SpanProcessor, hook: str) -> bool:
+    """Whether the hook is one of the SDK's that do nothing."""
+    return hook not in getattr(processor, "__dict__", ()) and getattr(type(processor), hook, None) in _IDLE_HOOKS
+
+
+class LeanSpan(OwnExecution, Span):
+    """An SDK span at a fifth of its cost; made by `new_span` only."""
+
+    _facts: TracerFacts
+    _lineage: Lineage | None  # None where children have to ask a sampler
+    _attributes: Any  # a dict of native values within the limits, or the SDK's container
+    _context: SpanContext
+    _parent: SpanContext | None
+    _start_time: int
+    # Taking the one item out is a single step of the interpreter: of several threads that end the span, one gets it.
+    _unended: list[bool]
+
+    # What `Span.__init__` stores in each span, here once for all until somebody writes it.
+    _end_time: int | None = None
+    _kind = SpanKind.INTERNAL
+    _status = _UNSET
+    _record_exception = True
+    _set_status_on_exception = True
+    _trace_config = None
+    _record_end_metrics = None
+    _own_events: BoundedList[Any] | None = None
+    _own_links: BoundedList[Link] | None = None
+
+    _has_writers = False
+
+    @property
+    def _lock(self) -> Any:  # type: ignore[override]
+        """What whoever writes on the span holds meanwhile; `end_once` says why it is noted that somebody asked."""
+        self._has_writers = True
+        return _write_lock
+
+    @property
+    def max_text_length(self) -> int:  # type: ignore[override]
+        """What captured texts are cut to; 0: they are not."""
+        return self._facts.max_length
+
+    @property
+    def _limits(self) -> SpanLimits:
+        return self._facts.tracer._span_limits
+
+    @property
+    def _resource(self) -> Resource:  # type: ignore[override]
+        return self._facts.resource
+
+    @property
+    def _sampler(self) -> sampling.Sampler:  # type: ignore[override]
+        return self._facts.sampler
+
+    @property
+    def _span_processor(self) -> SpanProcessor:  # type: ignore[override]
+        return self._facts.tracer.span_processor
+
+    @property
+    def _instrumentation_info(self) -> Any:  # type: ignore[override]
+        return self._facts.tracer.instrumentation_info
+
+    @property
+    def _instrumentation_scope(self) -> InstrumentationScope:  # type: ignore[override]
+        return self._facts.tracer._instrumentation_scope
+
+    @property
+    def _events(self) -> Any:  # type: ignore[override]
+        if self._own_events is None and self._end_time is None:
+            with self._lock:
+                if self._own_events is None:
+                    self._own_events = self._new_events()  # type: ignore[no-untyped-call]
+        return () if self._own_events is None else self._own_events
+
+    @property
+    def _links(self) -> Any:  # type: ignore[override]
+        if self._own_links is None and self._end_time is None:
+            with self._lock:
+                if self._own_links is None:
+                    self._own_links = self._new_links(())
+        return () if self._own_links is None else self._own_links
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """The attributes; of a span that is open as they are at this moment."""
+        found = self._attributes
+        return MappingProxyType(found.copy() if self._end_time is None else found)
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """See the API; as `Span.set_attribute`."""
+        with self._lock:
+            if self._end_time is None:
+                self._write(key, value)
+                return
+        logger.warning("Setting attribute on ended span.")
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """See the API; as `Span.set_attributes`."""
+        with self._lock:
+            if self._end_time is None:
+                self._in_container()._set_items(attributes)
+                return
+        logger.warning("Setting attribute on ended span.")
+
+    def end(self, end_time: int | None = None) -> None:
+        """See the API; as `Span.end`. What processors get is the span itself: it refuses to be written from now on."""
+        if not self.end_once(end_time):
+            logger.warning("Calling end() on an ended span.")
+
+    def end_once(self, end_time: int | None = None, key: str = "", value: Any = None) -> bool:
+        """End the span, with one more attribute if there is a key, and show it to the processors.
+
+        False, with nothing done, when it has ended before.
+
+        A lock would cost as much as all the rest, and hardly any span is written by two threads. So a writer first
+        leaves word that it is there and then looks whether the span has ended; who ends it does the two the other way
+        round, and one of them sees the other: the writer stays away, or the end waits for it.
+        """
+        try:
+            self._unended.pop()
+        except IndexError:
+            return False
+        self._end_time = time_ns() if end_time is None else end_time
+        if self._has_writers:
+            _write_lock.acquire()
+            _write_lock.release()
+        if key:
+            self._write(key, value)
+        attributes = self._attributes
+        if type(attributes) is not dict:
+            attributes._immutable = True
+        facts = self._facts
+        if facts.multi._span_processors is not facts.processors:
+            facts.look_for_processors()
+        for on_ending in facts.endings:
+            on_ending(self)
+        for on_end in facts.enders:
+            on_end(self)
+        return True
+
+    def _write(self, key: str, value: Any) -> None:
+        attributes = self._attributes
+        if type(attributes) is dict and type(value) in NATIVE_TYPES and type(key) is str and key:
+            attributes.pop(key, None)  # as the SDK's container has it: what is set again comes last
+            if len(attributes) < self._facts.room:
+                attributes[key] = value
+                return
+        self._in_container()[key] = value
+
+    def _in_container(self) -> Any:
+        """The attributes in the SDK's container, from now on."""
+        attributes = self._attributes
+        if type(attributes) is dict:
+            attributes = self._attributes = self._facts.bounded(attributes)
+        return attributes
+
+    def _add_event(self, event: Any) -> None:
+        with self._lock:
+            if self._end_time is None:
+                if self._own_events is None:
+                    self._own_events = self._new_events()  # type: ignore[no-untyped-call]
+                self._own_events.append(event)
+                return
+        logger.warning("Tried calling %s on an ended span.", "_add_event")
+
+    def _add_link(self, link: Link) -> None:
+        with self._lock:
+            if self._end_time is None:
+                if self._own_links is None:
+                    self._own_links = self._new_links(())
+                self._own_links.append(link)
+                return
+        logger.warning("Tried calling %s on an ended span.", "_add_link")
+
+    def _readable_span(self) -> ReadableSpan:
+        if self._end_time is not None:
+            return self
+        snapshot = super()._readable_span()
+        snapshot._attributes = self.attributes  # the others are safe to be read while somebody writes
+        return snapshot
+
+    def to_json(self, indent: int | None = 4) -> str:
+        """See `ReadableSpan.to_json`."""
+        return str(ReadableSpan.to_json(self._readable_span(), indent))
+
+
+def new_span(  # noqa: PLR0917 - by name they would cost more than the span
+    facts: TracerFacts,
+    plan: CapturePlan,
+    own: SpanContext,
+    parent: SpanContext | None,
+    lineage: Lineage | None,
+    attributes: dict[str, Any] | BoundedAttributes,
+    context: Context,
+    links: Sequence[Link] = (),
+) -> LeanSpan:
+    """A span that the processors have seen start in this context; it takes over the attributes (see `LeanSpan`)."""
+    span: LeanSpan = _new_object(LeanSpan)
+    spec = plan.spec
+    span._facts = facts
+    span._plan = plan
+    span._lineage = lineage
+    span._caller = context
+    span._name = spec.name
+    span._context = own
+    span._parent = parent
+    span._attributes = attributes
+    span._unended = [True]
+    if spec.kind is not SpanKind.INTERNAL:
+        span._kind = spec.kind
+    if links:
+        span._own_links = span._new_links(links)
+    span._start_time = time_ns()
+    if facts.multi._span_processors is not facts.processors:
+        facts.look_for_processors()
+    for on_start in facts.starters:
+        on_start(span, parent_context=context)
+    return span
+
+
+SdkSpan = _Span
+"""What the SDK's own tracer makes."""
+
+KNOWN_SPANS = (LeanSpan, SdkSpan, NonRecordingSpan)
+"""The spans whose context `context_of` knows without a call."""
+
+
+def context_of(span: Any) -> SpanContext:
+    """The context of one of `KNOWN_SPANS`."""
+    context: SpanContext = span._context
+    return context
+
+
+def child_context(lineage: Lineage) -> SpanContext:
+    """The context of a new child, without what the constructor of `SpanContext` checks."""
+    trace_id, flags, state = lineage
+    context: SpanContext = _new_tuple(SpanContext, (trace_id, getrandbits(64) or 1, False, flags, state, True))
+    return context
+
+
+def sampling_bound(sampler: sampling.Sampler) -> int | None:
+    """What the low 64 bits of a trace id must be below to be sampled; None for a sampler that has to be asked.
+
+    https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased; the SDK's static samplers are its extremes.
+    """
+    if "should_sample" in vars(sampler):
+        return None
+    if type(sampler) is sampling.StaticSampler:
+        answers = {sampling.Decision.DROP: NEVER, sampling.Decision.RECORD_AND_SAMPLE: ALWAYS}
+        return answers.get(sampler._decision)
+    if type(sampler) is sampling.TraceIdRatioBased:
+        return sampler.bound
+    return None
+
+
+def sampling_delegates(sampler: sampling.Sampler) -> tuple[sampling.Sampler, ...]:
+    """Who decides for a root, and for a child of a parent that is remote and sampled, remote and not, local both."""
+    is_known = type(sampler) in (sampling.ParentBased, sampling.ParentBasedTraceIdRatio)
+    if not is_known or "should_sample" in vars(sampler):
+        return (sampler,) * 5
+    parent_based: Any = sampler
+    return (
+        parent_based._root,
+        parent_based._remote_parent_sampled,
+        parent_based._remote_parent_not_sampled,
+        parent_based._local_parent_sampled,
+        parent_based._local_parent_not_sampled,
+    )
+
+
+def has_metrics(tracer: Tracer) -> bool:
+    """Whether the SDK counts this tracer's spans (``OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED``)."""
+    return type(tracer._tracer_metrics).__name__ != "NoOpTracerMetrics"
+
+
+# One for all lean spans, because it is held for a few assignments only. It is reentrant: a signal handler or a
+# finalizer may come in between with a span of its own.
+_write_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Another thread may have held the lock at the moment of a fork; in the child nobody would release it."""
+    global _write_lock
+    _write_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
