@@ -31,6 +31,7 @@ from otel_tracker.tracing.spec import SpanSpec
 from otel_tracker.version import __version__
 
 _LOW_64_BITS = (1 << 64) - 1
+_TRACE_ID, _IS_REMOTE, _FLAGS, _STATE, _IS_VALID = 0, 2, 3, 4, 5
 
 
 class LeanEngine:
@@ -54,28 +55,27 @@ class LeanEngine:
         facts = self._facts
         try:
             context = get_context()
+            if facts is None or trace_api._TRACER_PROVIDER is not self._provider or len(context) != 1:
+                return self._opened(spec, values, context)
             parent: Any = context.get(SPAN_KEY)
             kind = type(parent)
-            if (kind is LeanSpan or kind is SdkSpan) and len(context) == 1 and facts is not None:
-                plan, above = spec.plan, parent._context
-                if kind is SdkSpan:
-                    lineage = facts.lineage_below(above)
-                else:
-                    lineage = parent._lineage if parent._facts is facts else None
-                if (
-                    lineage is not None
-                    and plan is not None
-                    and plan.defaults is defaults.current
-                    and plan.is_simple
-                    and trace_api._TRACER_PROVIDER is self._provider
-                ):
-                    constant = plan.constant
-                    attributes = constant.copy() if constant is not None else plan.simple_attributes(values)
-                    if len(attributes) <= facts.room:
-                        own = child_context(lineage)
-                        span = new_span(facts, plan, own, above, lineage, attributes, context)
-                        span._token = attach(Context({SPAN_KEY: span}))
-                        return span
+            if kind is LeanSpan:
+                lineage = parent._lineage if parent._facts is facts else None
+            elif kind is SdkSpan:
+                lineage = facts.lineage_below(parent._context)
+            elif kind is NonRecordingSpan and facts.drops_below(parent._context) and not spec.new_trace:
+                return None
+            else:
+                lineage = None
+            plan = spec.plan
+            if lineage is not None and plan is not None and plan.is_simple and plan.defaults is defaults.current:
+                constant = plan.constant
+                attributes = constant.copy() if constant is not None else plan.simple_attributes(values)
+                if len(attributes) <= facts.room:
+                    own = child_context(lineage)
+                    span = new_span(facts, plan, own, parent._context, lineage, attributes, context)
+                    span._token = attach(Context({SPAN_KEY: span}))
+                    return span
             return self._opened(spec, values, context)
         except Exception as error:  # providers, samplers and processors are not ours
             report_internal_error("starting a span", error)
@@ -94,17 +94,16 @@ class LeanEngine:
             return UNRECORDED
 
     def _opened(self, spec: SpanSpec, values: tuple[Any, ...], context: Context) -> Execution | LeanSpan | None:
-        facts = self._facts_now()
-        if facts is None:
-            return self._portable.open_call(spec, values)
+        facts = self._facts
+        if facts is None or trace_api._TRACER_PROVIDER is not self._provider or not facts.are_current():
+            facts = self._facts_now()
+            if facts is None:
+                return self._portable.open_call(spec, values)
         span = started(facts, spec, values, context)
-        if type(span) is LeanSpan:
-            span._token = attach(current.with_span(span, context))
-            return span
         if span is None:
             return None
-        run = Execution(spec, span, context)
-        run.enter()
+        run = span if type(span) is LeanSpan else Execution(spec, span, context)
+        run._token = attach(Context({SPAN_KEY: span}) if not context else current.with_span(span, context))
         return run
 
     def _facts_now(self) -> TracerFacts | None:
@@ -143,25 +142,22 @@ def started(facts: TracerFacts, spec: SpanSpec, values: tuple[Any, ...], context
     """
     if context.get(SUPPRESS_KEY) or facts.is_disabled():
         return None
-    parent = _parent_in(context)
-    if spec.new_trace or parent is None or not parent.is_valid:
+    span = context.get(SPAN_KEY)
+    # By position, because the names of the fields of a SpanContext are properties, which cost more than all the rest.
+    parent: Any = None if span is None else get_current_span(context).get_span_context()
+    if parent is None or spec.new_trace or not parent[_IS_VALID]:
         return _started_root(facts, spec, values, context)
-    trace_id, flags, state = parent.trace_id, parent.trace_flags, parent.trace_state
-    bound = facts.decisions[(1 if parent.is_remote else 3) + (not flags & 1)]  # as `sampling_delegates` has them
+    trace_id, is_remote, flags = parent[_TRACE_ID], parent[_IS_REMOTE], parent[_FLAGS]
+    bound = facts.decisions[(1 if is_remote else 3) + (not flags & 1)]  # as `sampling_delegates` has them
     if bound is None:
         return _asked(_Call(facts, spec, values, context, spec.links), trace_id, parent)
     flags_of = sdk.FLAGS[flags >> 1 & 1]
     if trace_id & _LOW_64_BITS < bound:
-        own = SpanContext(trace_id, facts.new_span_id(), False, flags_of[1], state)
+        own = facts.new_context(trace_id, flags_of[1], parent[_STATE])
         return _recorded(_Call(facts, spec, values, context, spec.links), own, parent)
-    if parent.is_remote or flags & 1:
-        return NonRecordingSpan(SpanContext(trace_id, facts.new_span_id(), False, flags_of[0], state))
+    if is_remote or flags & 1:
+        return NonRecordingSpan(facts.new_context(trace_id, flags_of[0], parent[_STATE]))
     return None  # what runs below is not recorded anyway
-
-
-def _parent_in(context: Context) -> SpanContext | None:
-    span = context.get(SPAN_KEY)
-    return sdk.context_of(span) if type(span) in sdk.KNOWN_SPANS else get_current_span(context).get_span_context()
 
 
 def _started_root(facts: TracerFacts, spec: SpanSpec, values: tuple[Any, ...], caller: Context) -> Span | None:
@@ -173,9 +169,9 @@ def _started_root(facts: TracerFacts, spec: SpanSpec, values: tuple[Any, ...], c
     if bound is None:
         return _asked(_Call(facts, spec, values, context, links), trace_id, None)
     if trace_id & _LOW_64_BITS < bound:
-        own = SpanContext(trace_id, facts.new_span_id(), False, facts.root_flags[1], sdk.NO_STATE)
+        own = facts.new_context(trace_id, facts.root_flags[1], sdk.NO_STATE)
         return _recorded(_Call(facts, spec, values, context, links), own, None)
-    span = NonRecordingSpan(SpanContext(trace_id, facts.new_span_id(), False, facts.root_flags[0], sdk.NO_STATE))
+    span = NonRecordingSpan(facts.new_context(trace_id, facts.root_flags[0], sdk.NO_STATE))
     return span if not spec.new_trace or changes_sampling(span, caller) else None
 
 
@@ -187,7 +183,7 @@ def _asked(call: _Call, trace_id: int, parent: SpanContext | None) -> Span | Non
     answer: Any = facts.sampler.should_sample(context, trace_id, spec.name, spec.kind, lazy, given)
     flags = facts.root_flags if parent is None else sdk.FLAGS[parent.trace_flags >> 1 & 1]
     state = answer.trace_state or sdk.NO_STATE
-    own = SpanContext(trace_id, facts.new_span_id(), False, flags[answer.decision.is_sampled()], state)
+    own = facts.new_context(trace_id, flags[answer.decision.is_sampled()], state)
     if answer.decision.is_recording():
         return _recorded(call, own, parent, facts.bounded(answer.attributes))
     span = NonRecordingSpan(own)

@@ -41,7 +41,6 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
-    NonRecordingSpan,
     SpanContext,
     SpanKind,
     Status,
@@ -77,6 +76,13 @@ _new_tuple: Any = tuple.__new__
 _new_object: Any = object.__new__
 
 
+def child_context(lineage: Lineage) -> SpanContext:
+    """The context of a new span with a random id, without what the constructor of `SpanContext` checks."""
+    trace_id, flags, state = lineage
+    context: SpanContext = _new_tuple(SpanContext, (trace_id, getrandbits(64) or 1, False, flags, state, True))
+    return context
+
+
 class TracerFacts:
     """What spans of a tracer share, looked up once a tracer, sampler and resource; processors' hooks once they change.
 
@@ -86,8 +92,8 @@ class TracerFacts:
     """
 
     __slots__ = (
-        *("decisions", "enders", "endings", "has_random_ids", "max_length", "multi", "processors", "resource", "room"),
-        *("records_children", "root_flags", "sampler", "starters", "tracer"),
+        *("decisions", "drops_children", "enders", "endings", "has_random_ids", "max_length", "multi", "processors"),
+        *("records_children", "resource", "room", "root_flags", "sampler", "starters", "tracer"),
     )
 
     def __init__(self, tracer: Tracer) -> None:
@@ -98,6 +104,7 @@ class TracerFacts:
         self.decisions = tuple(sampling_bound(sampler) for sampler in sampling_delegates(tracer.sampler))
         self.has_random_ids = type(tracer.id_generator) is RandomIdGenerator
         self.records_children = self.has_random_ids and self.decisions[3] == ALWAYS
+        self.drops_children = self.decisions[4] == NEVER
         self.root_flags = FLAGS[int(tracer.id_generator.is_trace_id_random())]
         self.max_length = limits.max_span_attribute_length or 0
         max_attributes = limits.max_span_attributes
@@ -131,17 +138,21 @@ class TracerFacts:
         is_followed = self.records_children and context[3] & 1 and context[5]
         return (context[0], context[3], context[4]) if is_followed else None
 
+    def drops_below(self, context: SpanContext) -> bool:
+        """Whether the children of a span that is not recorded are not recorded either, and learn it from this span."""
+        return self.drops_children and not (context[2] or context[3] & 1) and context[5]
+
     def new_trace_id(self) -> int:
         """An id that is not zero."""
         if self.has_random_ids:
             return getrandbits(128) or 1
         return self.tracer.id_generator.generate_trace_id()
 
-    def new_span_id(self) -> int:
-        """An id that is not zero."""
+    def new_context(self, trace_id: int, flags: TraceFlags, state: TraceState) -> SpanContext:
+        """The context of a new span of this trace."""
         if self.has_random_ids:
-            return getrandbits(64) or 1
-        return self.tracer.id_generator.generate_span_id()
+            return child_context((trace_id, flags, state))
+        return SpanContext(trace_id, self.tracer.id_generator.generate_span_id(), False, flags, state)
 
     def bounded(self, attributes: Mapping[str, Any] | None) -> BoundedAttributes:
         """The SDK's container of a span's attributes: clean, and within the limits."""
@@ -290,11 +301,15 @@ class LeanSpan(OwnExecution, Span):
         if self._has_writers:
             _write_lock.acquire()
             _write_lock.release()
-        if key:
-            self._write(key, value)
         attributes = self._attributes
-        if type(attributes) is not dict:
-            attributes._immutable = True
+        if type(attributes) is dict and len(attributes) < self._facts.room:
+            if key:
+                attributes[key] = value
+        else:
+            if key:
+                self._write(key, value)
+            if type(self._attributes) is not dict:
+                self._attributes._immutable = True
         facts = self._facts
         if facts.multi._span_processors is not facts.processors:
             facts.look_for_processors()
@@ -386,22 +401,6 @@ def new_span(  # noqa: PLR0917 - by name they would cost more than the span
 
 SdkSpan = _Span
 """What the SDK's own tracer makes."""
-
-KNOWN_SPANS = (LeanSpan, SdkSpan, NonRecordingSpan)
-"""The spans whose context `context_of` knows without a call."""
-
-
-def context_of(span: Any) -> SpanContext:
-    """The context of one of `KNOWN_SPANS`."""
-    context: SpanContext = span._context
-    return context
-
-
-def child_context(lineage: Lineage) -> SpanContext:
-    """The context of a new child, without what the constructor of `SpanContext` checks."""
-    trace_id, flags, state = lineage
-    context: SpanContext = _new_tuple(SpanContext, (trace_id, getrandbits(64) or 1, False, flags, state, True))
-    return context
 
 
 def sampling_bound(sampler: sampling.Sampler) -> int | None:

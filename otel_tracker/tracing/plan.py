@@ -7,12 +7,12 @@ the settings were read again. What can be decided then (keys, which parameter is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from opentelemetry.trace import Link, SpanKind
 
 from otel_tracker import attributes as keys
-from otel_tracker.capture import INT64_MAX, INT64_MIN, captured, rules_in_force, sensitive_parameters
+from otel_tracker.capture import INT64_MAX, INT64_MIN, SHORT, captured, rules_in_force, sensitive_parameters
 from otel_tracker.capture import capture_tree as tree_of
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.redaction import REDACTED, redactor
@@ -20,16 +20,6 @@ from otel_tracker.tracing import defaults
 from otel_tracker.tracing.spec import SpanSpec
 
 _NULL = "null"
-
-
-class _Parameter(NamedTuple):
-    """A parameter that is recorded: where its value stands, and its keys as a scalar and as JSON text."""
-
-    position: int
-    name: str
-    key: str
-    json_key: str
-    is_secret: bool
 
 
 def plan_of(spec: SpanSpec) -> CapturePlan:
@@ -89,12 +79,18 @@ class CapturePlan:
     def arguments_for(self, values: tuple[Any, ...], limit: int = 0) -> dict[str, Any]:
         """The captured arguments; texts of at most ``limit`` characters where that is not 0."""
         found: dict[str, Any] = {}
-        for position, name, key, json_key, is_secret in self._recorded:
+        known_texts = () if limit else self._rules.known_texts
+        for position, key, json_key, name in self._recorded:
             value = values[position]
             kind = type(value)
-            if is_secret:
+            if not name:
                 found[key] = REDACTED
-            elif kind is float or kind is bool or (kind is int and INT64_MIN <= value <= INT64_MAX):
+            elif (
+                kind is float
+                or kind is bool
+                or (kind is int and INT64_MIN <= value <= INT64_MAX)
+                or (kind is str and len(value) <= SHORT and value in known_texts)
+            ):
                 found[key] = value
             elif value is None:
                 found[json_key] = _NULL
@@ -125,13 +121,14 @@ class CapturePlan:
             report_internal_error(f"calling links= of {self.spec.name}", error)
             return ()
 
-    def _recorded_parameters(self) -> Iterator[_Parameter]:
+    def _recorded_parameters(self) -> Iterator[tuple[int, str, str, str]]:
+        """Of each recorded parameter: its position, its keys as a scalar and as JSON, and its name if it may show."""
         spec, redact = self.spec, redactor()
         wanted = self.defaults.captures_args if spec.capture_args is None else spec.capture_args
         for position, name in enumerate(spec.parameters if wanted else ()):
             if wanted is True or name in wanted:  # type: ignore[operator]
                 is_secret = name in self._hidden or redact.is_secret_key(name)
-                yield _Parameter(position, name, keys.ARGS_PREFIX + name, keys.ARGS_JSON_PREFIX + name, is_secret)
+                yield position, keys.ARGS_PREFIX + name, keys.ARGS_JSON_PREFIX + name, "" if is_secret else name
 
     def _shown(self, name: str, value: object) -> object:
         """The value, of ``**kwargs`` without what is hidden."""
