@@ -16,7 +16,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.recording import event_record, span_record
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, SpanRecord, Texts
+from otel_tracker.span_texts import SpanTexts
 from otel_tracker.writing import StoreWriter
 
 LOCAL_DELAY_MS = 1_000
@@ -24,16 +25,18 @@ LOCAL_DELAY_MS = 1_000
 
 
 class RecordSpanExporter(SpanExporter):
-    """Hands spans, as records, to a store's writer."""
+    """Hands spans to a store's writer: as records, or with ``texts`` most of them as those (see `SpanTexts`)."""
 
     schedule_delay_ms = LOCAL_DELAY_MS
 
-    def __init__(self, writer: StoreWriter) -> None:
+    def __init__(self, writer: StoreWriter, texts: SpanTexts | None = None) -> None:
         self._writer = writer
+        self._texts = texts
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Store the spans; FAILURE, said once in the log by the store, when that is not possible."""
-        return SpanExportResult.SUCCESS if self._writer.write(_span_records(spans)) else SpanExportResult.FAILURE
+        items = _span_records(spans) if self._texts is None else _span_texts(spans, self._texts)
+        return SpanExportResult.SUCCESS if self._writer.write(items) else SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
         """Close the store; every later `export` is a FAILURE."""
@@ -72,6 +75,18 @@ def _span_records(spans: Sequence[ReadableSpan]) -> Iterator[SpanRecord]:
             yield span_record(span)
         except Exception as error:
             report_internal_error("recording a span", error)
+
+
+def _span_texts(spans: Sequence[ReadableSpan], texts: SpanTexts) -> Iterator[SpanRecord | Texts]:
+    for span in spans:
+        try:
+            found = texts.of(span)
+        except Exception:  # what cannot be a text may be a record, or says why not
+            found = None
+        if found is None:
+            yield from _span_records((span,))
+        else:
+            yield found
 
 
 def _event_records(batch: Sequence[ReadableLogRecord]) -> Iterator[EventRecord]:

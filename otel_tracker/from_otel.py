@@ -154,7 +154,7 @@ def _split(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
         elif key.startswith(keys.ARGS_PREFIX):
             args[key[len(keys.ARGS_PREFIX) :]] = value
         elif key.startswith(keys.ARGS_JSON_PREFIX):
-            args[key[len(keys.ARGS_JSON_PREFIX) :]] = _from_json(value)
+            args[key[len(keys.ARGS_JSON_PREFIX) :]] = from_json(value)
         elif key not in _RESULTS:
             left[key] = value
     return left, args
@@ -178,11 +178,11 @@ def _taken_function(left: dict[str, Any]) -> tuple[str, str]:
 
 def _result_of(attributes: Mapping[str, Any]) -> Any:
     if keys.RESULT_JSON in attributes:
-        return _from_json(attributes[keys.RESULT_JSON])
+        return from_json(attributes[keys.RESULT_JSON])
     return attributes.get(keys.RESULT)
 
 
-def _from_json(text: Any) -> Any:
+def from_json(text: Any) -> Any:
     """The value of JSON text; the text itself where a limit of the SDK's has cut it."""
     try:
         return plain(json.loads(text))

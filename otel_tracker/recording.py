@@ -37,12 +37,12 @@ def span_record(span: ReadableSpan) -> SpanRecord:
         start_ns=span.start_time or 0,
         end_ns=span.end_time,
         attributes=_attributes(span.attributes, redact),
-        events=[_event_fields(event, redact) for event in span.events],
+        events=[event_fields(event, redact) for event in span.events],
         links=[_link_fields(link, redact) for link in span.links],
         status_code=span.status.status_code.name,
         status_message=redact.text(span.status.description or ""),
         scope=span.instrumentation_scope.name if span.instrumentation_scope else "",
-        resource=_resource_fields(span.resource),
+        resource=resource_fields(span.resource),
     )
 
 
@@ -61,7 +61,7 @@ def event_record(readable: ReadableLogRecord) -> EventRecord | None:
         span_id=f"{log.span_id:016x}" if log.span_id else "",
         attributes=_attributes(log.attributes, redact),
         body=redact.value(plain(log.body)),
-        resource=_resource_fields(readable.resource),
+        resource=resource_fields(readable.resource),
     )
 
 
@@ -86,7 +86,8 @@ def _redacted_json(text: Any, redact: Redactor) -> Any:
     return text if redacted is tree else json.dumps(redacted)
 
 
-def _event_fields(event: Event, redact: Redactor) -> dict[str, Any]:
+def event_fields(event: Event, redact: Redactor) -> dict[str, Any]:
+    """An event of a span as it lies in a record."""
     fields = {"name": event.name, "time": format_time(event.timestamp)}
     attributes = redact.mapping(plain(event.attributes or {}))
     return {**fields, "attributes": dict(attributes)} if attributes else fields
@@ -101,7 +102,7 @@ def _link_fields(link: Link, redact: Redactor) -> dict[str, Any]:
     return {**fields, "attributes": dict(attributes)} if attributes else fields
 
 
-def _resource_fields(resource: Resource | None) -> dict[str, Any]:
+def resource_fields(resource: Resource | None) -> dict[str, Any]:
     """The resource as plain values; kept per resource, because a process has one for all its spans."""
     if resource is None:
         return {}

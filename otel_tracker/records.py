@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_tracker.timestamps import NS_PER_MS, format_time, parse_time, to_datetime
 
@@ -167,6 +167,21 @@ class EventRecord:
             "resource": dict(self.resource),
         }
         return _without_absent(fields, _KEPT if self.body is None else (*_KEPT, "body"))
+
+
+class Labels(NamedTuple):
+    """What all spans of a function have in common."""
+
+    name: str
+    kind: str
+    function: str
+    module: str
+
+
+Texts = tuple[int, int, int, Labels, int, int, str, "str | None", str, str, str, str, "Mapping[str, Any]"]
+"""Trace id, span id, parent span id (0: none), labels, start and end in nanoseconds, then JSON text: the members of
+``args`` without braces, the result (None: none), the members of ``attributes``, the items of ``events``; then status
+code, scope and resource. The status is `completed`."""
 
 
 def span_from_dict(fields: Mapping[str, Any]) -> SpanRecord:

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 
 from otel_tracker.diagnostics import report_internal_error, say_once
 from otel_tracker.errors import OtelTrackerError, StoreUnwritableError
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, SpanRecord, Texts
+
+Item = SpanRecord | EventRecord | Texts
+"""What a writer stores. Only an exporter that makes them hands over `Texts`, to a store that takes them."""
 
 
 class StoreWriter(ABC):
@@ -30,7 +33,7 @@ class StoreWriter(ABC):
         self._is_closed = False
         self._locks: dict[int, threading.Lock] = {}
 
-    def write(self, records: Iterable[SpanRecord | EventRecord]) -> bool:
+    def write(self, records: Iterable[Item]) -> bool:
         """Store the records; False, said once in the log and with nothing stored, when that is not possible.
 
         Never raises. A closed writer answers False and says nothing.
@@ -48,7 +51,7 @@ class StoreWriter(ABC):
             self._recover()
             return False
 
-    def store(self, records: Iterable[SpanRecord | EventRecord]) -> None:
+    def store(self, records: Iterable[Item]) -> None:
         """Store the records, or raise `StoreUnwritableError` (or `StoreUnreadableError`) with nothing stored."""
         with self._lock():
             if self._is_closed:
@@ -66,7 +69,7 @@ class StoreWriter(ABC):
             self._release()
 
     @abstractmethod
-    def _store(self, records: Iterable[SpanRecord | EventRecord]) -> None:
+    def _store(self, records: Iterable[Item]) -> None:
         """Store all records, or none and raise an error of `otel_tracker.errors`."""
 
     def _recover(self) -> None:  # noqa: B027 - a store that holds nothing open has nothing to mend

@@ -34,12 +34,12 @@ class CapturePlan:
     """Makes attributes of arguments and results.
 
     ``is_simple``: its spans differ from each other in nothing but captured arguments; no kind, links or trace of their
-    own, nothing added. ``constant`` are the attributes of all of them where nothing is captured, else None.
+    own, nothing added (``adds``). ``constant`` are the attributes of all of them where nothing is captured, else None.
     """
 
     __slots__ = (
-        *("_adds", "_hidden", "_recorded", "_rules", "_static"),
-        *("captures_result", "constant", "defaults", "is_simple", "spec"),
+        *("_hidden", "_recorded", "_rules"),
+        *("adds", "captures_result", "constant", "defaults", "is_simple", "spec", "static"),
     )
 
     def __init__(self, spec: SpanSpec) -> None:
@@ -49,13 +49,13 @@ class CapturePlan:
         )
         self.spec = spec
         self._rules = rules_in_force()
-        self._static = dict(spec.static_attributes)
-        self._adds = spec.takes_attributes or bool(spec.attributes)
-        self.is_simple = not (self._adds or spec.links or spec.new_trace or spec.kind is not SpanKind.INTERNAL)
+        self.static = dict(spec.static_attributes)
+        self.adds = spec.takes_attributes or bool(spec.attributes)
+        self.is_simple = not (self.adds or spec.links or spec.new_trace or spec.kind is not SpanKind.INTERNAL)
         marked = sensitive_parameters(spec.function) if spec.function is not None else frozenset()
         self._hidden = spec.hide | marked
         self._recorded = tuple(self._recorded_parameters())
-        self.constant = None if self._recorded or self._adds else self._static
+        self.constant = None if self._recorded or self.adds else self.static
 
     def attributes_for(self, values: tuple[Any, ...], limit: int = 0) -> dict[str, Any]:
         """The attributes of one call: captured arguments, those that the user adds, and last the static ones.
@@ -64,16 +64,16 @@ class CapturePlan:
         Captured texts have at most ``limit`` characters where that is not 0.
         """
         found = self.arguments_for(values, limit) if self._recorded else {}
-        if self._adds:
+        if self.adds:
             for key, value in self._added_attributes(values).items():
                 found[str(key)] = tree_of(value, str(key))
-        found.update(self._static)
+        found.update(self.static)
         return found
 
     def simple_attributes(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """`attributes_for` where nothing is added to the arguments and nothing is cut."""
         found = self.arguments_for(values)
-        found.update(self._static)
+        found.update(self.static)
         return found
 
     def arguments_for(self, values: tuple[Any, ...], limit: int = 0) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import os
 
 from otel_tracker.exporting import RecordLogExporter, RecordSpanExporter
 from otel_tracker.settings import JSONL_BACKUPS, JSONL_FORMAT, JSONL_MAX_BYTES, JSONL_PATH
+from otel_tracker.span_texts import SpanTexts
+from otel_tracker_exporters.jsonl.formats import RECORD
 from otel_tracker_exporters.jsonl.writer import JsonlWriter
 
 
@@ -30,7 +32,8 @@ class JsonlSpanExporter(RecordSpanExporter):
         backups: int | None = None,
     ) -> None:
         self.path = os.path.abspath(JSONL_PATH.read(path))
-        super().__init__(_writer(self.path, format, max_bytes, backups))
+        texts = SpanTexts() if JSONL_FORMAT.read(format) == RECORD else None
+        super().__init__(_writer(self.path, format, max_bytes, backups), texts)
 
 
 class JsonlLogExporter(RecordLogExporter):

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from otel_tracker.errors import StoreUnwritableError
-from otel_tracker.records import EventRecord, SpanRecord
-from otel_tracker.writing import StoreWriter
+from otel_tracker.records import EventRecord
+from otel_tracker.writing import Item, StoreWriter
 from otel_tracker_exporters.jsonl.appending import AppendedFile
 from otel_tracker_exporters.jsonl.formats import OTLP, RECORD
 from otel_tracker_exporters.jsonl.lines import encode_line
 from otel_tracker_exporters.jsonl.names import signal_path
 from otel_tracker_exporters.jsonl.rotation import Rotation
+from otel_tracker_exporters.jsonl.span_lines import SpanLines
 
 _LOCK_WAIT_S = 1.0
 
@@ -61,8 +62,9 @@ class JsonlWriter(StoreWriter):
             self._events = _Target(new_file(signal_path(Path(path), "logs")), encode_event_line)
         else:
             self._spans = self._events = _Target(new_file(Path(path)), encode_line)
+        self._lines = SpanLines()
 
-    def _store(self, records: Iterable[SpanRecord | EventRecord]) -> None:
+    def _store(self, records: Iterable[Item]) -> None:
         batches = self._encoded(records)
         for file in batches:  # all are there before anything is written to one
             with _sentence_for(file.path):
@@ -79,17 +81,21 @@ class JsonlWriter(StoreWriter):
         for target in (self._spans, self._events):
             target.file.stop()
 
-    def _encoded(self, records: Iterable[SpanRecord | EventRecord]) -> dict[AppendedFile, list[bytes]]:
-        batches: dict[AppendedFile, list[bytes]] = {}
+    def _encoded(self, records: Iterable[Item]) -> dict[AppendedFile, list[bytes]]:
+        batches: dict[AppendedFile, list[bytes]] = {self._spans.file: [], self._events.file: []}
+        span_lines, event_lines = batches[self._spans.file], batches[self._events.file]
+        encode_texts = self._lines.encode
         for record in records:
-            file, encode = self._events if isinstance(record, EventRecord) else self._spans
             try:
-                line = encode(record)
+                if type(record) is tuple:
+                    span_lines.append(encode_texts(record))
+                elif isinstance(record, EventRecord):
+                    event_lines.append(self._events.encode(record))
+                else:
+                    span_lines.append(self._spans.encode(record))
             except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
                 self._leave_out(error)
-            else:
-                batches.setdefault(file, []).append(line)
-        return batches
+        return {file: lines for file, lines in batches.items() if lines}
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from otel_tracker.diagnostics import say_once
 from otel_tracker.errors import MissingExtraError, StoreUnwritableError
 from otel_tracker.records import EventRecord, SpanRecord
 from otel_tracker.replaying import readable_log, readable_span
-from otel_tracker.writing import StoreWriter
+from otel_tracker.writing import Item, StoreWriter
 
 try:
     from otel_tracker_exporters.otlp.endpoint import RefusedError, SignalEndpoint, log_endpoint, span_endpoint
@@ -47,13 +47,13 @@ class OtlpWriter(StoreWriter):
         self._endpoints: dict[str, SignalEndpoint] = {}
         self._pid = os.getpid()
 
-    def _store(self, records: Iterable[SpanRecord | EventRecord]) -> None:
+    def _store(self, records: Iterable[Item]) -> None:
         waiting = iter(records)
         while batch := list(islice(waiting, MAX_BATCH)):
             self._send(_TRACES_PATH, self._spans(batch))
             self._send(_LOGS_PATH, self._logs(batch))
 
-    def _spans(self, batch: Sequence[SpanRecord | EventRecord]) -> Iterator[Any]:
+    def _spans(self, batch: Sequence[Item]) -> Iterator[Any]:
         for record in batch:
             if not isinstance(record, SpanRecord):
                 continue
@@ -62,7 +62,7 @@ class OtlpWriter(StoreWriter):
             else:
                 yield from self._made(readable_span, record)
 
-    def _logs(self, batch: Sequence[SpanRecord | EventRecord]) -> Iterator[Any]:
+    def _logs(self, batch: Sequence[Item]) -> Iterator[Any]:
         for record in batch:
             if isinstance(record, EventRecord):
                 yield from self._made(readable_log, record)

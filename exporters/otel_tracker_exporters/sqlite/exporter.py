@@ -10,6 +10,7 @@ import os
 
 from otel_tracker.exporting import RecordLogExporter, RecordSpanExporter
 from otel_tracker.settings import SQLITE_MAX_AGE_DAYS, SQLITE_MAX_BYTES, SQLITE_PATH
+from otel_tracker.span_texts import SpanTexts
 from otel_tracker_exporters.sqlite.keeping import NS_PER_DAY, Keeper
 from otel_tracker_exporters.sqlite.writer import SqliteWriter
 
@@ -29,7 +30,7 @@ class SqliteSpanExporter(RecordSpanExporter):
         max_age_days: float | None = None,
     ) -> None:
         self.path = os.path.abspath(SQLITE_PATH.read(path))
-        super().__init__(_writer(self.path, max_bytes, max_age_days))
+        super().__init__(_writer(self.path, max_bytes, max_age_days), SpanTexts())
 
 
 class SqliteLogExporter(RecordLogExporter):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from otel_tracker.records import INT64_MAX, INT64_MIN, EventRecord, SpanRecord
+from otel_tracker.records import COMPLETED, INT64_MAX, INT64_MIN, EventRecord, SpanRecord, Texts
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False).encode
@@ -71,6 +71,31 @@ def span_row(record: SpanRecord, function_id: int, resource_id: int | None) -> t
         text(record.status_code),
         text(record.status_message),
         text(record.scope),
+        resource_id,
+    )
+
+
+def texts_row(texts: Texts, function_id: int, resource_id: int | None) -> tuple[Any, ...]:
+    """As `span_row`, of a span that an exporter handed over as texts."""
+    trace_id, span_id, parent, labels, start_ns, end_ns, args, result, attributes, events, code, scope, _ = texts
+    return (
+        trace_id.to_bytes(16, "big"),
+        span_id.to_bytes(8, "big"),
+        parent.to_bytes(8, "big") if parent else None,
+        function_id,
+        labels.kind,
+        COMPLETED,
+        _int64(start_ns),
+        _int64(end_ns),
+        _written(f"{{{args}}}") if args else None,
+        None if result is None else _written(result),
+        None,
+        _written(f"{{{attributes}}}") if attributes else None,
+        _written(f"[{events}]") if events else None,
+        None,
+        code,
+        "",
+        scope if scope.isascii() else text(scope),
         resource_id,
     )
 
@@ -149,6 +174,13 @@ def text(value: str) -> str:
 def in_int64(number: int) -> int:
     """The nearest integer that SQLite holds; for bounds of queries, where the difference matches nothing."""
     return max(INT64_MIN, min(number, INT64_MAX))
+
+
+def _written(json_text: str) -> str:
+    """JSON text with each lone surrogate escaped, as JSON does it."""
+    if json_text.isascii() or _is_utf8(json_text):
+        return json_text
+    return json_text.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_utf8(value: str) -> bool:

@@ -15,13 +15,21 @@ from typing import Any
 
 from otel_tracker.diagnostics import logger, report_internal_error, say_once
 from otel_tracker.errors import StoreUnwritableError
-from otel_tracker.records import EventRecord, SpanRecord
-from otel_tracker.writing import StoreWriter
+from otel_tracker.records import EventRecord, Labels, SpanRecord, Texts
+from otel_tracker.writing import Item, StoreWriter
 from otel_tracker_exporters.sqlite.database import BUSY_TIMEOUT_S, open_to_write, sentence_of
 from otel_tracker_exporters.sqlite.footing import Footing
 from otel_tracker_exporters.sqlite.keeping import Keeper
 from otel_tracker_exporters.sqlite.log import LogBound
-from otel_tracker_exporters.sqlite.rows import INSERT_EVENT, UPSERT_SPAN, event_row, json_text, span_row, text
+from otel_tracker_exporters.sqlite.rows import (
+    INSERT_EVENT,
+    UPSERT_SPAN,
+    event_row,
+    json_text,
+    span_row,
+    text,
+    texts_row,
+)
 
 _MAX_KNOWN_FUNCTIONS = 10_000
 
@@ -68,7 +76,7 @@ class SqliteWriter(StoreWriter):
         self._function_ids: dict[tuple[str, str, str], int] = {}
         self._resource: tuple[Mapping[str, Any], int] | None = None
 
-    def _store(self, records: Iterable[SpanRecord | EventRecord]) -> None:
+    def _store(self, records: Iterable[Item]) -> None:
         batch = list(records)
         if not batch:
             return
@@ -93,7 +101,7 @@ class SqliteWriter(StoreWriter):
             report_internal_error(f"removing the oldest from {self.location}", error)
             self._recover()
 
-    def _transact(self, connection: sqlite3.Connection, records: Sequence[SpanRecord | EventRecord]) -> None:
+    def _transact(self, connection: sqlite3.Connection, records: Sequence[Item]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         last_span_id, last_event_id = self._last_ids(connection)
         spans, events = self._rows(connection, records)
@@ -110,15 +118,17 @@ class SqliteWriter(StoreWriter):
         return span_id, event_id
 
     def _rows(
-        self, connection: sqlite3.Connection, records: Sequence[SpanRecord | EventRecord]
+        self, connection: sqlite3.Connection, records: Sequence[Item]
     ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
         spans: list[tuple[Any, ...]] = []
         events: list[tuple[Any, ...]] = []
         for record in records:
             try:
-                if isinstance(record, SpanRecord):
+                if type(record) is tuple:
+                    spans.append(self._texts_row(connection, record))
+                elif isinstance(record, SpanRecord):
                     spans.append(self._span_row(connection, record))
-                else:
+                elif isinstance(record, EventRecord):
                     events.append(self._event_row(connection, record))
             except _RECORD_FAULTS as error:
                 self._leave_out(error)
@@ -142,6 +152,13 @@ class SqliteWriter(StoreWriter):
             except _RECORD_FAULTS as error:
                 self._leave_out(error)
 
+    def _texts_row(self, connection: sqlite3.Connection, texts: Texts) -> tuple[Any, ...]:
+        labels: Labels = texts[3]
+        function_id = self._function_ids.get((labels.module, labels.function, labels.name))
+        if function_id is None:
+            function_id = self._new_function_id(connection, labels)
+        return texts_row(texts, function_id, self._resource_id(connection, texts[12]))
+
     def _span_row(self, connection: sqlite3.Connection, record: SpanRecord) -> tuple[Any, ...]:
         function_id = self._function_ids.get((record.module, record.function, record.name))
         if function_id is None:
@@ -151,7 +168,7 @@ class SqliteWriter(StoreWriter):
     def _event_row(self, connection: sqlite3.Connection, record: EventRecord) -> tuple[Any, ...]:
         return event_row(record, self._resource_id(connection, record.resource))
 
-    def _new_function_id(self, connection: sqlite3.Connection, record: SpanRecord) -> int:
+    def _new_function_id(self, connection: sqlite3.Connection, record: SpanRecord | Labels) -> int:
         if len(self._function_ids) >= _MAX_KNOWN_FUNCTIONS:
             self._function_ids.clear()
         key = (record.module, record.function, record.name)

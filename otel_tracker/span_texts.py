@@ -1,0 +1,253 @@
+"""Spans as the texts that a local store writes, without a record in between: an exporter spends most of its time there.
+
+`SpanTexts` makes of nearly every span what `otel_tracker.recording` and a JSON encoder would make of it, field for
+field. It leaves the rare ones to them: failed spans, links, values that are no scalars, whatever is not as capture
+writes it. Recurring keys, names and short texts are encoded once; what our own capture wrote on a span that nobody
+else has written on is neither redacted nor parsed again.
+"""
+
+from __future__ import annotations
+
+import json
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from otel_tracker import attributes as keys
+from otel_tracker.from_otel import from_json
+from otel_tracker.recording import event_fields, resource_fields
+from otel_tracker.records import INT64_MAX, INT64_MIN, Labels, Texts
+from otel_tracker.redaction import redactor
+from otel_tracker.timestamps import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.trace import SpanKind, Status
+
+    from otel_tracker.redaction import Redactor
+
+_SHORT = 128  # of a text that is remembered
+_MAX_REMEMBERED = 4_096
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
+
+_ATTRIBUTES, _ARGUMENTS, _RESULT, _FUNCTION, _MODULE = range(5)
+_ROLES = {
+    keys.RESULT: (_RESULT, "", False),
+    keys.RESULT_JSON: (_RESULT, "", True),
+    keys.CODE_FUNCTION_NAME: (_FUNCTION, "", True),
+    keys.MODULE: (_MODULE, "", True),
+}
+"""Where the value of a key goes, what stands before it, and whether it is taken as it is."""
+
+
+_NAMES = (keys.CODE_FUNCTION_NAME, keys.MODULE)
+Parts = tuple[Any, Any, str, Any, "Mapping[str, Any]", "int | None", "int | None", Any, Any, Any, Any, Any, Any]
+"""Context, parent, name, kind, attributes, start, end, status, events, links, scope and resource; and where a span's
+attributes are just as capture wrote them, else None: those of them that all spans of its function have. A span that has
+a method ``parts`` hands them over in one call; to ask for each is a fifth of what a line costs."""
+
+_Label = tuple[str, str, str]
+_Shared = tuple[Labels, str, frozenset[str]]
+"""Labels, members of ``attributes``, and the keys that are settled with both."""
+_Role = tuple[int, str, bool]
+
+
+class _Memory(NamedTuple):
+    """What recurs: the role of each key, and the JSON of each short text."""
+
+    roles: dict[str, _Role]
+    texts: dict[str, str]
+
+
+class _StrangeError(Exception):
+    """A span that is to become a record."""
+
+
+class SpanTexts:
+    """Makes `Texts`; used by one exporter, on one thread at a time."""
+
+    def __init__(self) -> None:
+        self._redacting = redactor()
+        self._captured = _Memory({}, {})
+        self._foreign = _Memory({}, {})
+        self._labels: dict[_Label, tuple[SpanKind, Labels]] = {}
+        self._functions: dict[int, tuple[Mapping[str, Any], str, SpanKind, _Shared]] = {}
+        self._status: object = None
+        self._code = ""
+
+    def of(self, span: ReadableSpan) -> Texts | None:
+        """The texts of a span, or None for one that is to become a record. May raise what reading a span raises."""
+        redact = redactor()
+        if redact is not self._redacting:
+            self._forget(redact)
+        own_parts = getattr(span, "parts", None)
+        parts: Parts = _parts_of(span) if own_parts is None else own_parts()
+        context, parent, name, kind, attributes, start_ns, end_ns, status, events, links, scope, resource, static = (
+            parts
+        )
+        if status is not self._status:
+            self._status, self._code = status, _code_of(status)
+        if links or end_ns is None or start_ns is None or context is None or not self._code:
+            return None
+        try:
+            if static is None:
+                rest, arguments, result, function, module = self._members(attributes, False)
+                labels, shared = self._labels_of(name, kind, function, module), ""
+            else:
+                labels, shared, skipped = self._shared(static, name, kind)
+                rest, arguments, result, *_ = self._members(attributes, True, skipped)
+        except _StrangeError:
+            return None
+        return (
+            context[0],  # by position, since the names are properties and a call costs as much as a look into a dict
+            context[1],
+            0 if parent is None else parent[1],
+            labels,
+            start_ns,
+            end_ns,
+            ",".join(arguments),
+            result[0] if result else None,
+            f"{shared},{','.join(rest)}" if shared and rest else shared or ",".join(rest),
+            ",".join([self._event(event) for event in events]) if events else "",
+            self._code,
+            "" if scope is None else scope.name,
+            resource_fields(resource),
+        )
+
+    def _shared(self, static: Mapping[str, Any], name: str, kind: SpanKind) -> _Shared:
+        """What the static attributes of a function come to."""
+        known = self._functions.get(id(static))
+        if known is None or known[0] is not static or known[1] != name or known[2] is not kind:
+            rest, _, _, function, module = self._members(static, True)
+            shared = self._labels_of(name, kind, function, module), ",".join(rest), frozenset(static)
+            if len(self._functions) >= _MAX_REMEMBERED:
+                self._functions.clear()
+            known = self._functions[id(static)] = static, name, kind, shared
+        return known[3]
+
+    def _members(
+        self, attributes: Mapping[str, Any], is_captured: bool, skipped: Collection[str] = ()
+    ) -> tuple[list[str], ...]:
+        """The encoded attributes, arguments and result; as they are, the names of function and module."""
+        roles, texts = self._captured if is_captured else self._foreign
+        members: tuple[list[str], ...] = ([], [], [], [], [])
+        for key, value in attributes.items():
+            if key in skipped:
+                continue
+            place, name, is_taken = roles.get(key) or self._new_role(key, roles)
+            kind = type(value)
+            if kind is str:
+                if is_taken:
+                    text = value if is_captured else self._checked(key, value)
+                else:
+                    text = (texts.get(value) if len(value) <= _SHORT else None) or self._new_text(value, texts)
+                members[place].append(name + text)
+            elif is_taken:
+                raise _StrangeError
+            elif (kind is int and INT64_MIN <= value <= INT64_MAX) or (kind is float and value - value == 0.0):
+                members[place].append(f"{name}{value!r}")
+            elif kind is bool:
+                members[place].append(f"{name}true" if value else f"{name}false")
+            else:
+                raise _StrangeError
+        if len(members[_RESULT]) > 1:
+            raise _StrangeError
+        return members
+
+    def _event(self, event: Event) -> str:
+        """An event of the span as JSON; one with other attributes than scalars through its record's fields."""
+        try:
+            members = self._members(event.attributes or {}, False)
+            if members[_ARGUMENTS] or members[_RESULT] or members[_FUNCTION] or members[_MODULE]:
+                raise _StrangeError
+        except _StrangeError:
+            return _encode(event_fields(event, self._redacting))
+        inside = f',"attributes":{{{",".join(members[_ATTRIBUTES])}}}' if members[_ATTRIBUTES] else ""
+        return f'{{"name":{encode_basestring(event.name)},"time":"{format_time(event.timestamp)}"{inside}}}'
+
+    def _new_role(self, key: str, roles: dict[str, _Role]) -> _Role:
+        if key == keys.RECORD or type(key) is not str:
+            raise _StrangeError
+        if roles is self._foreign.roles and self._redacting.is_secret_key(key):
+            raise _StrangeError
+        if len(roles) >= _MAX_REMEMBERED:
+            roles.clear()
+        roles[key] = role = _ROLES.get(key) or _role_of(key)
+        return role
+
+    def _new_text(self, value: str, texts: dict[str, str]) -> str:
+        """JSON of a text; of one that capture has not written, without secrets."""
+        text = encode_basestring(value if texts is self._captured.texts else self._redacting.text(value))
+        if len(value) <= _SHORT:
+            if len(texts) >= _MAX_REMEMBERED:
+                texts.clear()
+            texts[value] = text
+        return text
+
+    def _checked(self, key: str, value: str) -> str:
+        """JSON text, or a name, that somebody else may have written."""
+        redacted = self._redacting.mapping({key: value})[key]
+        return redacted if key in _NAMES else _encode(from_json(redacted))
+
+    def _labels_of(self, name: str, kind: SpanKind, function: list[str], module: list[str]) -> Labels:
+        label = name, function[0] if function else "", module[0] if module else ""
+        known = self._labels.get(label)
+        if known is not None and known[0] is kind:
+            return known[1]
+        if len(self._labels) >= _MAX_REMEMBERED:
+            self._labels.clear()
+        shown = self._redacting.text(name), kind.name.lower(), _function_in(*label[1:]), label[2]
+        labels = Labels(*shown)
+        self._labels[label] = kind, labels
+        return labels
+
+    def _forget(self, redact: Redactor) -> None:
+        self._redacting = redact
+        for memory in (self._captured, self._foreign):
+            memory.roles.clear()
+            memory.texts.clear()
+        self._labels.clear()
+        self._functions.clear()
+
+
+def _parts_of(span: ReadableSpan) -> Parts:
+    return (
+        span.context,
+        span.parent,
+        span.name,
+        span.kind,
+        span.attributes or {},
+        span.start_time,
+        span.end_time,
+        span.status,
+        span.events,
+        span.links,
+        span.instrumentation_scope,
+        span.resource,
+        None,
+    )
+
+
+def _code_of(status: Status) -> str:
+    """The status code of a span that is not strange for it, else nothing."""
+    code = status.status_code.name
+    return "" if code == "ERROR" or status.description else code
+
+
+def _role_of(key: str) -> _Role:
+    for prefix, is_taken in ((keys.ARGS_PREFIX, False), (keys.ARGS_JSON_PREFIX, True)):
+        if key.startswith(prefix):
+            return _ARGUMENTS, f"{encode_basestring(key[len(prefix) :])}:", is_taken
+    return _ATTRIBUTES, f"{encode_basestring(key)}:", False
+
+
+def _function_in(full_name: str, module: str) -> str:
+    """The qualified name inside the module; a span whose names do not fit each other is a strange one."""
+    if not (full_name or module):
+        return ""
+    function = full_name.removeprefix(f"{module}.")
+    if not module or not function or function == full_name:
+        raise _StrangeError
+    return function
