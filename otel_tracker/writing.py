@@ -24,6 +24,7 @@ Item = SpanRecord | EventRecord | Texts
 class StoreWriter(ABC):
     """Writes spans and events into one store; any number of threads and processes may have one each, or share one.
 
+    ``location`` is what a reader of the store opens to find what was written; in a url no secret is left.
     ``unwritable`` counts records that the store can hold in no form: they are left out, their neighbours are kept.
     """
 

@@ -11,7 +11,7 @@ from otel_tracker.convert.claim import claimed
 from otel_tracker.convert.counts import Converted, Counts
 from otel_tracker.convert.held import key_of
 from otel_tracker.convert.moving import Bookmark, Mover
-from otel_tracker.convert.places import source_and_target, state_path
+from otel_tracker.convert.places import source_and_target, state_path, written_place
 from otel_tracker.convert.start import Start, find_start
 from otel_tracker.convert.state import Job, StateFile
 from otel_tracker.convert.target import Target
@@ -55,7 +55,7 @@ class Conversion:
             stack.enter_context(claimed(self._states.lock_path))
             reader = stack.enter_context(self._source.open_reader())
             writer = stack.enter_context(closing(self._target.open_writer(self._format)))
-            target = stack.enter_context(closing(Target(self._target)))
+            target = stack.enter_context(closing(Target(written_place(self._target, writer))))
             # The writer's location, because a url may hold a password.
             first_key = _first_key(reader) if target.is_readable else ""  # rather miss a replacement than send twice
             job = Job(self._source.location, writer.location, self._format, first_key)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from otel_tracker.errors import OtelTrackerError, StoreNotFoundError, UnknownStoreError
 from otel_tracker.stores import Place, find_place, installed_stores
+from otel_tracker.writing import StoreWriter
 
 
 class ConversionError(OtelTrackerError):
@@ -30,12 +32,21 @@ def source_and_target(source: str, target: str, target_format: str | None) -> tu
 
 
 def state_path(source: Place, target: Place) -> Path | None:
-    """Where the state lies: beside the target, or beside the source of a target that is no file; None for neither."""
-    place = target if target.store.open_reader is not None else source
+    """Where the state lies: beside the target, or beside the source of a target that is no file; None for neither.
+
+    It bears the name of the whole store, so that two conversions meet there whichever of its names they were given.
+    """
+    is_beside_target = target.store.open_reader is not None
+    place = target if is_beside_target else source
     if place.store.keeps_scheme:
         return None
-    path = Path(place.location)
+    path = Path(place.store.whole_location(place.location) if is_beside_target else place.location)
     return path.with_name(f".{path.name}.convert")
+
+
+def written_place(target: Place, writer: StoreWriter) -> Place:
+    """Where what the writer writes is read back: the store that it fills may be more than the file that was named."""
+    return target if target.store.keeps_scheme else replace(target, location=writer.location)
 
 
 def _absolute(place: Place) -> Place:

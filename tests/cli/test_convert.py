@@ -89,6 +89,38 @@ def test_format_is_the_one_that_the_target_holds(run: Run, tmp_path: Path) -> No
     assert len((tmp_path / "b.traces.jsonl").read_text().splitlines()) == len(SPANS)
 
 
+@pytest.mark.parametrize("name", ["y.traces.jsonl", "y.logs.jsonl"])
+@pytest.mark.parametrize("options", [["--format", "otlp"], []])
+def test_a_target_named_by_its_signal_is_the_whole_store(
+    run: Run, tmp_path: Path, name: str, options: list[str]
+) -> None:
+    """Both files of the format otlp are filled, and converting again by any of the store's names adds nothing."""
+    written(tmp_path / "a.db", None, [*SPANS, *EVENTS])
+    if not options:
+        written(tmp_path / "y.jsonl", "otlp", [LATER])
+    first = run("convert", "a.db", name, *options)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert f"to {tmp_path / 'y.jsonl'}" in first.stdout
+    for again in (name, "y.jsonl", "y.traces.jsonl", "y.logs.jsonl"):
+        counts = json_lines(run("convert", "a.db", again, "--json", *options).stdout)[0]
+        assert (counts["spans"], counts["events"], counts["spans_there"], counts["events_there"]) == (0, 0, 4, 2)
+    assert held(tmp_path / "y.jsonl") == held(tmp_path / "a.db")
+    assert sorted(os.listdir(tmp_path)) == ["a.db", "y.logs.jsonl", "y.traces.jsonl"]
+
+
+def test_two_conversions_of_one_store_are_kept_apart_by_whatever_name(run: Run, tmp_path: Path) -> None:
+    """While one is at work with the store, another that names the file of a signal is refused."""
+    fcntl = pytest.importorskip("fcntl", reason="locks as POSIX has them")
+    written(tmp_path / "a.db", None, SPANS)
+    with (tmp_path / ".y.jsonl.convert.lock").open("w") as held_by_another:
+        fcntl.flock(held_by_another, fcntl.LOCK_EX)
+        for name in ("y.jsonl", "y.traces.jsonl", "y.logs.jsonl"):
+            result = run("convert", "a.db", name, "--format", "otlp")
+            assert (result.returncode, result.stdout) == (1, "")
+            assert "Another conversion is at work with y.jsonl." in result.stderr
+    assert sorted(os.listdir(tmp_path)) == [".y.jsonl.convert.lock", "a.db"]
+
+
 OTLP = {
     "resourceSpans": [
         {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from otel_tracker.errors import StoreUnwritableError
 from otel_tracker_exporters.jsonl.formats import OTLP, RECORD, format_of
-from otel_tracker_exporters.jsonl.names import SIGNALS, active_paths, is_put_aside, signal_path
+from otel_tracker_exporters.jsonl.names import SIGNALS, active_paths, base_path, is_put_aside, signal_path
 from otel_tracker_exporters.jsonl.writer import JsonlWriter
 
 _HEAD_BYTES = 4096
@@ -17,16 +17,18 @@ _FOREIGN = "foreign"
 def open_writer(location: str, format: str | None) -> JsonlWriter:  # noqa: A002 - the option is called so
     """A writer that keeps everything; ``format`` None is what the store holds, or `record` where it holds nothing.
 
-    Raises `StoreUnwritableError` where a file that would be appended to holds anything else.
+    In the format `otlp` the file of one signal, ``shop.traces.jsonl``, means the whole store, ``shop.jsonl``. Raises
+    `StoreUnwritableError` where a file that would be appended to holds anything else.
     """
     path = Path(os.path.abspath(location))
     if is_put_aside(path):
         raise StoreUnwritableError(
             f"{path} is named as a file that was put aside, which nobody writes to again. Name another file."
         )
-    chosen = format or next(
-        (held for file in active_paths(path) if (held := _held_format(file)) in (RECORD, OTLP)), RECORD
-    )
+    files = (path, *active_paths(base_path(path)))
+    chosen = format or next((held for file in files if (held := _held_format(file)) in (RECORD, OTLP)), RECORD)
+    if chosen == OTLP:
+        path = base_path(path)
     for target in [signal_path(path, signal) for signal in SIGNALS] if chosen == OTLP else [path]:
         _refuse_another(target, chosen)
     return JsonlWriter(str(path), format=chosen)
