@@ -164,6 +164,25 @@ def test_files_of_other_programs_are_read(run: Run, tmp_path: Path, kind: str) -
     assert {(span.kind, span.duration_ms) for span in spans} == {("server", 1000.0)}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_document_beyond_64_mib_is_refused_with_the_way_out(run: Run, tmp_path: Path, indent: int | None) -> None:
+    """Nothing reads it as an empty store or as broken lines, whoever asks; a target is not begun."""
+    span = json.dumps(OTLP["resourceSpans"][0]["scopeSpans"][0]["spans"][0], indent=indent)  # type: ignore[index]
+    line_feed = "\n" if indent else ""
+    with (tmp_path / "their.json").open("w") as file:
+        file.write(f'{{{line_feed} "resourceSpans": [{{"scopeSpans": [{{"spans": [{line_feed}')
+        file.write(f",{line_feed}".join([span] * (70_000_000 // len(span))))
+        file.write(f"{line_feed}]}}]}}]{line_feed}}}")
+    for command in ("convert their.json b.db", "query --store their.json", "stats --store their.json"):
+        result = run(*command.split())
+        assert (result.returncode, result.stdout) == (1, "")
+        assert "their.json is one JSON document of" in result.stderr
+        assert "Split it into lines" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert os.listdir(tmp_path) == ["their.json"]
+
+
 def test_what_cannot_be_converted_is_counted(run: Run, tmp_path: Path) -> None:
     """Garbage and records of other kinds are passed over, and said to be."""
     path = written(tmp_path / "a.jsonl", "record", SPANS)

@@ -16,6 +16,31 @@ import pytest
 
 from otel_tracker_exporters.jsonl.names import put_aside_files
 
+from .helpers import BEGIN_NS, SECOND_NS
+
+OTLP_EXAMPLE = {
+    "resourceSpans": [
+        {
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]},
+            "scopeSpans": [
+                {
+                    "spans": [
+                        {
+                            "traceId": f"{number + 1:032X}",
+                            "spanId": f"{number + 1:016X}",
+                            "name": f"GET /{number}",
+                            "startTimeUnixNano": str(BEGIN_NS + number * SECOND_NS),
+                            "endTimeUnixNano": str(BEGIN_NS + number * SECOND_NS + 5),
+                        }
+                        for number in range(5)
+                    ]
+                }
+            ],
+        }
+    ]
+}
+"""A document of five spans, as another program writes it."""
+
 ROTATING_PROCESS = Path(__file__).with_name("rotating_process.py")
 
 

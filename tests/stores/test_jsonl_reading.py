@@ -15,7 +15,7 @@ import pytest
 
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
 from otel_tracker.records import EventRecord, SpanRecord
-from otel_tracker_exporters.jsonl import compressed, documents, sources
+from otel_tracker_exporters.jsonl import compressed, sources
 from otel_tracker_exporters.jsonl.files import TOO_LONG, Line, lines_forward, open_file
 from otel_tracker_exporters.jsonl.lines import encode_line
 from otel_tracker_exporters.jsonl.names import put_aside_path, signal_path
@@ -23,28 +23,7 @@ from otel_tracker_exporters.jsonl.otlp_encoding import encode_event_line, encode
 from otel_tracker_exporters.jsonl.reader import JsonlReader
 
 from .helpers import BEGIN_NS, SECOND_NS, ids, left_beside, make_event, make_span
-
-OTLP_EXAMPLE = {
-    "resourceSpans": [
-        {
-            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]},
-            "scopeSpans": [
-                {
-                    "spans": [
-                        {
-                            "traceId": f"{number + 1:032X}",
-                            "spanId": f"{number + 1:016X}",
-                            "name": f"GET /{number}",
-                            "startTimeUnixNano": str(BEGIN_NS + number * SECOND_NS),
-                            "endTimeUnixNano": str(BEGIN_NS + number * SECOND_NS + 5),
-                        }
-                        for number in range(5)
-                    ]
-                }
-            ],
-        }
-    ]
-}
+from .jsonl_support import OTLP_EXAMPLE
 
 
 @pytest.fixture
@@ -248,35 +227,6 @@ def test_no_room_to_unpack_is_a_sentence(path: Path, monkeypatch: pytest.MonkeyP
     reader.close()
 
 
-@pytest.mark.parametrize("indent", [None, 2])
-@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-@pytest.mark.parametrize("end", [b"", b"\n\n"])
-def test_a_document_over_several_lines_is_read_whole(
-    path: Path, indent: int | None, newline: bytes, mark: bytes, end: bytes
-) -> None:
-    """The protocol's examples are such files; every query and every span of it is there."""
-    content = json.dumps(OTLP_EXAMPLE, indent=indent).encode().replace(b"\n", newline)
-    path = path.with_suffix(".json")
-    path.write_bytes(mark + content + end)
-    with JsonlReader(str(path)) as reader:
-        assert [span.name for span in reader.query_executions()] == [f"GET /{n}" for n in (4, 3, 2, 1, 0)]
-        assert reader.skipped_lines == 0
-        assert sum(entry.total for entry in reader.function_statistics()) == 5
-        assert len(reader.get_trace(f"{3:032x}")) == 1
-        found = list(reader.stored())
-        if indent or end:  # a line without its end may still grow
-            assert len(found) == 5
-            assert [len(list(reader.stored(stored.position))) for stored in found] == [4, 3, 2, 1, 0]
-
-
-def test_a_broken_first_line_costs_no_other(path: Path) -> None:
-    """What looks like the beginning of a document and is none is one line passed over."""
-    for first in (b"{", b"{ ", b'{"resourceSpans": [', b"\xef\xbb\xbf{"):
-        path.write_bytes(first + b"\n" + lines(make_span(1)) + b"}\n")
-        assert read(path) == (ids([make_span(1)]), 2)
-
-
 def test_a_line_with_many_spans_gives_each(path: Path) -> None:
     """A batch of a collector's is one line; any page, any trace and any position in it."""
     content = json.dumps(OTLP_EXAMPLE, separators=(",", ":")).encode()
@@ -384,14 +334,6 @@ def test_lines_are_found_across_blocks_forward(path: Path, monkeypatch: pytest.M
         assert [line.content for line in found] == expected
         assert [line.next_offset for line in found[:-1]] == [line.offset for line in found[1:]]
         assert (found[-1], rest) == (Line(len(content) - 4, b"rest", len(content), False), found[30:])
-
-
-def test_a_document_that_is_too_long_is_read_as_lines(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is taken into memory whole only up to the length of a line."""
-    monkeypatch.setattr(documents, "MAX_LINE_BYTES", 1_000)
-    path.write_bytes(json.dumps(OTLP_EXAMPLE, indent=1).encode())
-    found, skipped = read(path)
-    assert (found, skipped > 10) == ([], True)
 
 
 def test_files_may_go_and_come_while_a_query_reads(path: Path) -> None:

@@ -21,7 +21,9 @@ from otel_tracker_exporters.jsonl.documents import (
     fingerprint_of,
     fingerprint_of_all,
     is_document,
+    is_too_large_document,
     may_be_document,
+    too_large,
 )
 from otel_tracker_exporters.jsonl.files import (
     Line,
@@ -117,8 +119,13 @@ class Source:
         return (block.lines for block in blocks(file, 0, self.plain_end))
 
     def is_document(self) -> bool:
-        """Whether the content is one JSON document over several lines."""
+        """Whether the content is one JSON document over several lines.
+
+        Raises `StoreUnreadableError` for one that is too large: as lines it would be rubbish.
+        """
         if self._is_document is None:
+            if is_too_large_document(self.plain, self.plain_end):
+                raise StoreUnreadableError(too_large(str(self.found.file.path), self.plain_end))
             self._is_document = is_document(self.plain, self.plain_end)
         return self._is_document
 
