@@ -304,6 +304,10 @@ class StoreReader(ABC):
         spans = (Stored(span, None) for span in self._read_spans(SpanFilter(), None))
         return chain(spans, (Stored(event, None) for event in self._read_events(EventFilter(), None)))
 
+    def _read_all_stored(self, after: str | None) -> Iterable[Stored]:
+        """As `_read_stored`, and behind that, without positions, what may still be in the middle of being written."""
+        return self._read_stored(after)
+
     def _position_before_last(self, count: int) -> str | None:
         """The position with ``count`` records behind it; None for the beginning of a store that holds fewer."""
         raise QueryError(f"{self.location} keeps no order in which records were stored, and cannot be followed.")

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -74,6 +74,32 @@ def test_whatever_happens_to_the_target_between_two_runs(
         found = contents(stored.record for stored in reader.stored())
     assert found == contents([*records, added] if change == "added to" else records)
     assert [path for path in tmp_path.iterdir() if ".convert" in path.name] == []
+
+
+@pytest.mark.parametrize("stop_after", [1, 10, 11, 14])
+@pytest.mark.parametrize("ending", ["", "newline", "another"])
+def test_a_last_line_without_its_newline_is_written_once(
+    stop_after: int, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the conversion was interrupted, and whether or not the line is complete when it goes on."""
+    monkeypatch.setattr(conversion, "BATCH_RECORDS", 5)
+    records = [EventRecord("cart.paid", number % 5) for number in range(11)]
+    source, target = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    with closing(find_place(source).open_writer()) as writer:
+        writer.store(records)
+    with source.open("rb+") as file:
+        file.truncate(source.stat().st_size - 1)
+    with suppress(StopError):
+        Conversion(str(source), str(target)).run(_stop_after(stop_after))
+    if ending:
+        source.write_bytes(source.read_bytes() + b"\n")
+    if ending == "another":
+        with closing(find_place(source).open_writer()) as writer:
+            writer.store(records[:3])
+        records += records[:3]
+    Conversion(str(source), str(target)).run()
+    with open_store(target) as reader:
+        assert contents(stored.record for stored in reader.stored()) == contents(records)
 
 
 def _stop_after(records: int) -> Callable[[Progress], None]:

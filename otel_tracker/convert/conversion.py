@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from itertools import count, islice
@@ -76,7 +76,7 @@ class Conversion:
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         records = 0
-        for batch in _batches(reader.stored(start.position)):
+        for batch in _batches(reader._read_all_stored(start.position)):
             new = mover.move(batch)
             self._has_begun = True
             counts = _with_passed_over(mover.counts, start.counts, reader)
@@ -102,7 +102,8 @@ def _looking(on_progress: Callable[[Progress], None] | None) -> Callable[[], Non
     return look
 
 
-def _batches(stored: Iterator[Stored]) -> Iterator[list[Stored]]:
+def _batches(records: Iterable[Stored]) -> Iterator[list[Stored]]:
+    stored = iter(records)
     while batch := list(islice(stored, BATCH_RECORDS)):
         yield batch
 

@@ -20,17 +20,18 @@ class Target:
         self._reader: StoreReader | None = None
 
     def stored(self, after: str | None = None) -> Iterator[Stored]:
-        """What is there in the order in which it was stored."""
+        """What is there in the order in which it was stored; a last line without its newline is as well."""
         reader = self.reader()
-        return iter(()) if reader is None else reader.stored(after)
+        return iter(()) if reader is None else iter(reader._read_all_stored(after))
 
     def is_empty(self) -> bool:
         """Whether nothing is there; raises `StoreUnwritableError` for a file that holds something, but no record."""
         reader = self.reader()
         if reader is None:
             return True
-        if next(reader.stored(), None) is not None:
+        if next(self.stored(), None) is not None:
             return False
+        next(reader.stored(), None)  # once more without the half of a line that a killed process may have left
         foreign_lines: int = getattr(reader, "skipped_lines", 0)
         if foreign_lines:
             raise StoreUnwritableError(

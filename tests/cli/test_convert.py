@@ -209,6 +209,56 @@ def test_what_cannot_be_converted_is_counted(run: Run, tmp_path: Path) -> None:
     assert "1 record of other kinds was left out" in sentence
 
 
+@pytest.mark.parametrize("source_format", ["record", "otlp"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_last_line_without_its_newline_is_converted(run: Run, tmp_path: Path, source_format: str, count: int) -> None:
+    """As a query counts it; a second time, also when the line has its newline and more behind it, nothing doubles."""
+    path = written(tmp_path / "a.jsonl", source_format, SPANS[:count])
+    file = path if source_format == "record" else tmp_path / "a.traces.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    for target in ("b.jsonl", "c.db"):
+        result = run("convert", path, target, "--json")
+        counts = json_lines(result.stdout)[0]
+        assert (result.returncode, counts["spans"], counts["skipped_lines"]) == (0, count, 0)
+        again = json_lines(run("convert", path, target, "--json").stdout)[0]
+        assert (again["spans"], again["spans_there"]) == (0, count)
+    file.write_bytes(whole)
+    written(path, source_format, EVENTS)
+    for target in ("b.jsonl", "c.db"):
+        assert run("convert", path, target).returncode == 0
+        assert held(tmp_path / target) == held(path)
+
+
+def test_half_a_last_line_is_counted(run: Run, tmp_path: Path) -> None:
+    """What a crash has torn is passed over, and said to be, in a plain file and in a compressed one."""
+    content = written(tmp_path / "a.jsonl", "record", SPANS).read_bytes()[:-30]
+    (tmp_path / "a.jsonl").write_bytes(content)
+    (tmp_path / "z.jsonl.gz").write_bytes(gzip.compress(content * 20)[:-40])
+    result = run("convert", "a.jsonl", "b.db")
+    assert result.stdout.endswith("b.db; 1 line that cannot be read was passed over.\n")
+    assert result.stdout.startswith("Converted 3 spans and 0 events")
+    assert json_lines(run("convert", "z.jsonl.gz", "c.db", "--json").stdout)[0]["skipped_lines"] > 0
+
+
+@pytest.mark.parametrize("target_format", ["record", "otlp"])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_target_whose_last_line_was_cut_is_completed(
+    run: Run, tmp_path: Path, target_format: str, is_whole: bool
+) -> None:
+    """A line that lacks its newline is there, half a line is not: each time the target ends with everything once."""
+    path = written(tmp_path / "a.db", None, SPANS)
+    for count in (1, 3):
+        target = tmp_path / f"b{count}.jsonl"
+        written(target, target_format, SPANS[:count])
+        file = target if target_format == "record" else target.with_suffix(".traces.jsonl")
+        file.write_bytes(file.read_bytes()[: -1 if is_whole else -20])
+        result = run("convert", path, target, "--json")
+        assert result.returncode == 0, result.stderr
+        assert json_lines(result.stdout)[0]["spans_there"] == (count if is_whole else count - 1)
+        assert held(target) == held(path)
+
+
 def test_a_store_is_replayed_to_an_endpoint(run: Run, tmp_path: Path) -> None:
     """Every span and event arrives; what has not ended does not, and is said to be left out."""
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra otlp")

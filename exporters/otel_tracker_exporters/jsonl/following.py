@@ -42,6 +42,14 @@ def read_after(
             yield Stored(record, encode_position(reached))
 
 
+def read_unfinished(sources: Sequence[Source], parse: _Parse) -> Iterator[SpanRecord | EventRecord]:
+    """The records of what `read_after` waits for to be complete: the last lines without newline."""
+    for source in sources:
+        if source.has_open_end:
+            _, line = next(source.lines_backwards())
+            yield from (parse_line if source.is_damaged else parse)(line).records
+
+
 def is_passed(found: Found, marks: Mapping[str, Mark]) -> bool:
     """Whether a file lies before the mark of its group, so far that nobody needs to look at it."""
     mark = marks.get(found.group)

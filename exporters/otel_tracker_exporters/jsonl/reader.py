@@ -21,7 +21,13 @@ from otel_tracker.records import EventRecord, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker_exporters.jsonl.failures import FailureIndex, Fetcher
 from otel_tracker_exporters.jsonl.files import sentence_of
-from otel_tracker_exporters.jsonl.following import bytes_before, is_passed, marks_before_last, read_after
+from otel_tracker_exporters.jsonl.following import (
+    bytes_before,
+    is_passed,
+    marks_before_last,
+    read_after,
+    read_unfinished,
+)
 from otel_tracker_exporters.jsonl.lines import Parsed, parse_line
 from otel_tracker_exporters.jsonl.positions import Mark, decode_position, encode_position
 from otel_tracker_exporters.jsonl.prefilter import (
@@ -51,8 +57,8 @@ class JsonlReader(StoreReader):
 
     ``skipped_lines`` is how many lines the latest pass met that hold something else than records, or records that
     cannot be read; a damaged compressed file counts as one more. A last line without its newline is not among them:
-    somebody may be writing it. ``other_lines`` counts what is valid and no span or event: log records, metric points.
-    Lines that a query need not look at are not counted.
+    somebody may be writing it; only `otel-tracker convert` counts it, unless it is a record. ``other_lines`` counts
+    what is valid and no span or event: log records, metric points. Lines that a query need not look at are not counted.
     """
 
     def __init__(self, location: str) -> None:
@@ -174,9 +180,14 @@ class JsonlReader(StoreReader):
     def _read_stored(self, after: str | None) -> Iterable[Stored]:
         return self._stored(after, decode_position(after))
 
-    def _stored(self, after: str | None, marks: Mapping[str, Mark]) -> Iterator[Stored]:
+    def _read_all_stored(self, after: str | None) -> Iterable[Stored]:
+        return self._stored(after, decode_position(after), with_unfinished=True)
+
+    def _stored(
+        self, after: str | None, marks: Mapping[str, Mark], *, with_unfinished: bool = False
+    ) -> Iterator[Stored]:
         found = self._files.find()
-        if self._nothing_after == (after, found):
+        if self._nothing_after == (after, found) and not with_unfinished:
             return
         self.skipped_lines = self.other_lines = 0
         is_any = False
@@ -185,12 +196,15 @@ class JsonlReader(StoreReader):
                 for stored in read_after(self._files, sources, marks, self._parsed):
                     is_any = True
                     yield stored
+                if with_unfinished:
+                    yield from (Stored(record, None) for record in read_unfinished(sources, self._parsed))
+                    self.skipped_lines += sum(source.is_damaged for source in sources)
         except StoreNotFoundError:
             pass  # it may come
         except StoreUnreadableError:
             if not self._closing().is_set():
                 raise
-        if not is_any:
+        if not (is_any or with_unfinished):
             self._nothing_after = after, found
 
     def _position_before_last(self, count: int) -> str | None:
