@@ -78,6 +78,19 @@ def test_converting_twice_adds_nothing(memory: Memory, source: str, target: str)
     assert (again.counts.spans_there, again.counts.events_there) == (40, 38)
 
 
+def test_large_records_are_moved_a_few_at_a_time(memory: Memory, tmp_path: Path, target: str) -> None:
+    """A batch ends when it holds enough bytes, wherever in a record they are: memory does not grow with them."""
+    large = "x" * 3_000_000
+    records = [
+        *(event(1), replace(event(2), body=[large]), span(3, args={"a": {large: 1}}), span(4, attributes={"k": large})),
+        *(event(5), event(6), event(7), event(8), event(9)),
+    ]
+    source = fill(memory, tmp_path / "a.mem", records)
+    Conversion(source, target).run()
+    assert memory.stores[target] == records
+    assert memory.writes == 5  # two, one, one, four of these small batches, one
+
+
 def test_only_what_is_missing_is_added(memory: Memory, source: str, target: str) -> None:
     """Events that are alike end up as often as in the source; spans that are known by an end are not added."""
     memory.stores[target] = [event(1), span(0), started(2), event(100)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from itertools import count, islice
+from itertools import count
 
+from otel_tracker.convert.batches import batches
 from otel_tracker.convert.claim import claimed
 from otel_tracker.convert.counts import Converted, Counts
 from otel_tracker.convert.held import key_of
@@ -15,10 +16,10 @@ from otel_tracker.convert.places import source_and_target, state_path, written_p
 from otel_tracker.convert.start import Start, find_start
 from otel_tracker.convert.state import Job, StateFile
 from otel_tracker.convert.target import Target
-from otel_tracker.following import Stored
 from otel_tracker.query import StoreReader
 
 BATCH_RECORDS = 512
+_BATCH_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Conversion:
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         records = 0
-        for batch in _batches(reader._read_all_stored(start.position)):
+        for batch in batches(reader._read_all_stored(start.position), BATCH_RECORDS, _BATCH_BYTES):
             new = mover.move(batch)
             self._has_begun = True
             counts = _with_passed_over(mover.counts, start.counts, reader)
@@ -100,12 +101,6 @@ def _looking(on_progress: Callable[[Progress], None] | None) -> Callable[[], Non
             on_progress(Progress("Reading what is there", number))
 
     return look
-
-
-def _batches(records: Iterable[Stored]) -> Iterator[list[Stored]]:
-    stored = iter(records)
-    while batch := list(islice(stored, BATCH_RECORDS)):
-        yield batch
 
 
 def _first_key(reader: StoreReader) -> str:

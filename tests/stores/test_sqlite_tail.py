@@ -27,9 +27,13 @@ def kind() -> str:
     return "sqlite"
 
 
-@pytest.fixture
-def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storing_order, "PAGE_ROWS", 7)
+@pytest.fixture(params=["rows", "bytes"])
+def _small_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that end because they hold enough rows, or enough bytes: three of the store's spans, one of its events."""
+    if request.param == "rows":
+        monkeypatch.setattr(storing_order, "PAGE_ROWS", 7)
+    else:
+        monkeypatch.setattr(storing_order, "_PAGE_BYTES", 150)
 
 
 def stored_of(reader: StoreReader, after: str | None = None) -> list[SpanRecord | EventRecord]:

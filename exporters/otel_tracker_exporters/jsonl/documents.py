@@ -26,6 +26,9 @@ def is_document(file: OpenFile, end: int) -> bool:
     """Whether the first ``end`` bytes are one JSON object, over several lines or without a line feed at its end."""
     if not 2 < end <= MAX_LINE_BYTES or not _begins_and_ends_so(file, end):
         return False
+    first, newline, _ = next(blocks(file, 0, end)).lines.partition(b"\n")
+    if newline and _is_object(first):  # a long line; the whole file need not be taken into memory to see that
+        return False
     try:
         return isinstance(json.loads(file.read_at(0, end).decode("utf-8-sig", "replace")), dict)
     except (ValueError, RecursionError):

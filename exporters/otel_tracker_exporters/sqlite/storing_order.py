@@ -10,7 +10,9 @@ from __future__ import annotations
 import heapq
 import re
 import sqlite3
+from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from otel_tracker.errors import QueryError
@@ -20,7 +22,8 @@ from otel_tracker_exporters.sqlite.database import pragma
 from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, SPAN_COLUMNS, event_of, in_int64, span_of
 
 PAGE_ROWS = 500
-"""So many spans and so many events are in memory at a time."""
+_PAGE_BYTES = 2 * 1024 * 1024
+"""So many spans and so many events are in memory at a time, and no more than the row that goes beyond these bytes."""
 
 _POSITION = re.compile(r"(-?\d{1,19}):(\d{1,19}):(\d{1,19})")
 
@@ -75,8 +78,8 @@ def read_page(connection: sqlite3.Connection, after: Position) -> list[Stored]:
     store = _store_of(connection)
     if after.store != store:
         after = Position(store)
-    spans = connection.execute(_SPANS, (after.span_id, PAGE_ROWS)).fetchall()
-    events = connection.execute(_EVENTS, (after.event_id, PAGE_ROWS)).fetchall()
+    spans = _rows(connection, _SPANS, after.span_id)
+    events = _rows(connection, _EVENTS, after.event_id)
     connection.execute("ROLLBACK")
     return list(_merged(after, spans, events))
 
@@ -107,24 +110,41 @@ def extent_of(connection: sqlite3.Connection) -> tuple[Position, Position]:
     return Position(store, first_span - 1, first_event - 1), Position(store, last_span, last_event)
 
 
-def _merged(after: Position, spans: Sequence[tuple[Any, ...]], events: Sequence[tuple[Any, ...]]) -> Iterator[Stored]:
-    """Spans at their end and events at their time, each kind by id, until a full page of one kind is used up.
+class _Rows(NamedTuple):
+    """The next rows of one kind, and whether more may follow."""
+
+    rows: deque[tuple[Any, ...]]
+    is_cut: bool
+
+
+def _rows(connection: sqlite3.Connection, sql: str, after_id: int) -> _Rows:
+    rows: deque[tuple[Any, ...]] = deque()
+    size_bytes = 0
+    with closing(connection.execute(sql, (after_id, PAGE_ROWS))) as cursor:
+        for row in cursor:
+            rows.append(row)
+            size_bytes += sum(len(value) for value in row if type(value) is str)
+            if size_bytes >= _PAGE_BYTES:
+                return _Rows(rows, True)
+    return _Rows(rows, len(rows) == PAGE_ROWS)
+
+
+def _merged(after: Position, spans: _Rows, events: _Rows) -> Iterator[Stored]:
+    """Spans at their end and events at their time, each kind by id, until a kind that was cut is used up.
 
     What is left of the other kind comes with the next page; so the order is the same whoever reads from wherever.
     """
-    position, span_index, event_index = after, 0, 0
-    while span_index < len(spans) or event_index < len(events):
-        if PAGE_ROWS in (span_index, event_index):
+    position = after
+    while spans.rows or events.rows:
+        if any(kind.is_cut and not kind.rows for kind in (spans, events)):
             return
         record: SpanRecord | EventRecord
-        if _is_span_next(spans[span_index : span_index + 1], events[event_index : event_index + 1]):
-            record, row_id = span_of(spans[span_index]), spans[span_index][-1]
-            position = position._replace(span_id=row_id)
-            span_index += 1
+        if _is_span_next(spans.rows, events.rows):
+            row = spans.rows.popleft()
+            record, position = span_of(row), position._replace(span_id=row[-1])
         else:
-            record, row_id = event_of(events[event_index]), events[event_index][-1]
-            position = position._replace(event_id=row_id)
-            event_index += 1
+            row = events.rows.popleft()
+            record, position = event_of(row), position._replace(event_id=row[-1])
         yield Stored(record, str(position))
 
 
