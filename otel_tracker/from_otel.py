@@ -211,4 +211,8 @@ def _completed(record: _Record, attributes: Mapping[str, Any], open_field: str) 
     if said is None:
         return record
     left = {key: value for key, value in getattr(record, open_field).items() if key != keys.RECORD}
-    return replace(record, **{**said, open_field: {**left, **said.get(open_field, {})}})
+    said[open_field] = {**left, **said.get(open_field, {})}
+    if isinstance(record, SpanRecord):
+        said["args"] = {**record.args, **said.get("args", {})}
+        said["has_result"] = record.has_result or "result" in said
+    return replace(record, **said)

@@ -11,12 +11,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from otel_tracker.records import INT64_MAX, INT64_MIN, EventRecord, SpanRecord
+from otel_tracker.records import INT64_MAX, INT64_MIN, EventRecord, SpanRecord, UnfitRecordError
 
 _MAX_DEPTH = 24
 """Containers inside each other that an attribute may have; a parser of protobuf's stops at 100 messages, 3 for each."""
 
 _MAX_REST_DEPTH = 64
+"""The same for a rest: 60 for a value, and what lies around one in the attributes of a span's event."""
+
 _EARLIEST_NS, _LATEST_NS = -62_135_596_800 * 10**9, 253_402_300_800 * 10**9 - 1
 _HEX = "0123456789abcdef"
 _CONTAINERS = frozenset({dict, list, tuple})
@@ -37,8 +39,18 @@ def json_text(value: Any) -> str:
     return text
 
 
+def rest_text(rest: Mapping[str, Any]) -> str:
+    """The text that `said_again` takes; raises `UnfitRecordError` for fields that are too deep, else as `json_text`."""
+    if is_deep(rest, _MAX_REST_DEPTH):
+        raise UnfitRecordError(
+            "it holds more than 60 containers inside each other, which is as deep as OTLP JSON is read here "
+            "(SQLite and the format record hold it)"
+        )
+    return json_text(rest)
+
+
 def said_again(text: Any, record_type: type[SpanRecord | EventRecord]) -> dict[str, Any] | None:
-    """The fields that a text of `json_text` holds, or None when it is no rest of a record of this type."""
+    """The fields that a text of `rest_text` holds, or None when it is no rest of a record of this type."""
     kinds = _SPAN_FIELDS if record_type is SpanRecord else _EVENT_FIELDS
     try:
         fields = _decode(text)
@@ -64,9 +76,9 @@ def is_deep(value: Any, room: int = _MAX_DEPTH, *, empty_keys: bool = False) -> 
 
 
 def checked_time(time_ns: int) -> int:
-    """The time itself; raises ValueError for one that no date can say, before the year 1 or after 9999."""
+    """The time itself; raises `UnfitRecordError` for one that no date can say, before the year 1 or after 9999."""
     if not _EARLIEST_NS <= time_ns <= _LATEST_NS:
-        raise ValueError(f"{str(time_ns)[:40]} ns is no time of the years 1 to 9999")
+        raise UnfitRecordError(f"{str(time_ns)[:40]} ns is no time of the years 1 to 9999")
     return time_ns
 
 
@@ -137,6 +149,8 @@ _SPAN_FIELDS = {
     "status": _text,
     "start_ns": _time,
     "end_ns": _time_or_none,
+    "args": _mapping,
+    "result": _value,
     "error": _mapping,
     "attributes": _mapping,
     "events": _mappings,

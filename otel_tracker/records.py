@@ -35,8 +35,12 @@ INT64_MAX = 2**63 - 1
 # Absent, the name is missing and the others are read as their defaults, none of which is empty.
 _KEPT = ("name", "kind", "status", "status_code", "severity")
 
-# Deeper than anything that capture produces; an attribute of somebody else's that is deeper becomes text.
-_MAX_DEPTH = 32
+MAX_DEPTH = 32
+"""How many containers inside each other `plain` keeps: more than capture produces. What lies deeper becomes text."""
+
+
+class UnfitRecordError(ValueError):
+    """A record holds what a store or format has no room for, by a bound that is known; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +255,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         return float(value) if math.isfinite(value) else _non_finite(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(bytes(value)).decode("ascii")
-    if depth >= _MAX_DEPTH:
+    if depth >= MAX_DEPTH:
         return _str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item, depth + 1) for key, item in value.items()}

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from otel_tracker import attributes as keys
 from otel_tracker.from_otel import ERROR_KEYS, SEVERITIES, error_of, status_of
-from otel_tracker.otel_rest import checked_time, is_deep, is_id, json_text
-from otel_tracker.records import KINDS, EventRecord, SpanRecord
+from otel_tracker.otel_rest import checked_time, is_deep, is_id, json_text, rest_text
+from otel_tracker.records import KINDS, MAX_DEPTH, EventRecord, SpanRecord, UnfitRecordError
 from otel_tracker.timestamps import format_time, parse_time
 
 MAX_TIME_NS = 2**64 - 1
@@ -59,11 +59,14 @@ class EventForm(NamedTuple):
 
 
 def span_form(record: SpanRecord) -> SpanForm:
-    """The inverse of `span_of`. Raises ValueError for ids that are none, TypeError or ValueError for other values."""
+    """The inverse of `span_of`.
+
+    Raises `UnfitRecordError` for ids that are none and for what is too deep, TypeError or ValueError for other values.
+    """
     _check_ids(record)
     rest: dict[str, Any] = {}
     attributes = _sayable(record.attributes, rest, "attributes")
-    _say_call(record, attributes)
+    _say_call(record, attributes, rest)
     events = _said(map(_event_parts, record.events), record.events, rest, "events") if record.events else ()
     links = _said(map(_link_parts, record.links), record.links, rest, "links") if record.links else ()
     form = SpanForm(
@@ -80,7 +83,7 @@ def span_form(record: SpanRecord) -> SpanForm:
     )
     _add_differences(record, form, rest)
     if rest:
-        attributes[keys.RECORD] = json_text(rest)
+        attributes[keys.RECORD] = rest_text(rest)
     return form
 
 
@@ -88,7 +91,7 @@ def event_form(record: EventRecord) -> EventForm:
     """The inverse of `event_of`; raises as `span_form`."""
     for identifier, length in ((record.trace_id, 32), (record.span_id, 16)):
         if identifier and not is_id(identifier, length):
-            raise ValueError(f"{identifier[:60]!r} is no id of {length} hexadecimal digits")
+            raise UnfitRecordError(f"{identifier[:60]!r} is no id of {length} hexadecimal digits")
     rest: dict[str, Any] = {}
     attributes = _sayable(record.properties, rest, "properties")
     _say_error(record, attributes, rest)
@@ -104,7 +107,7 @@ def event_form(record: EventRecord) -> EventForm:
             rest[field] = getattr(record, field)
     resource = _sayable_resource(record.resource, rest)
     if rest:
-        attributes[keys.RECORD] = json_text(rest)
+        attributes[keys.RECORD] = rest_text(rest)
     number = _SEVERITY_NUMBERS.get(record.severity.upper(), 0)
     return EventForm(attributes, time_ns, number, record.body if is_body_said else None, resource)
 
@@ -114,7 +117,7 @@ def _check_ids(record: SpanRecord) -> None:
     if not (is_id(record.trace_id, 32) and is_id(record.span_id, 16)) or (
         has_parent and not is_id(record.parent_span_id, 16)
     ):
-        raise ValueError("the ids of a span are lower-case hexadecimal digits and not all zero")
+        raise UnfitRecordError("the ids of a span are lower-case hexadecimal digits and not all zero")
 
 
 def _sayable(mapping: Mapping[str, Any], rest: dict[str, Any], field: str) -> dict[str, Any]:
@@ -130,8 +133,8 @@ def _sayable(mapping: Mapping[str, Any], rest: dict[str, Any], field: str) -> di
     return attributes
 
 
-def _say_call(record: SpanRecord, attributes: dict[str, Any]) -> None:
-    """Function, arguments and result as attributes."""
+def _say_call(record: SpanRecord, attributes: dict[str, Any], rest: dict[str, Any]) -> None:
+    """Function, arguments and result as attributes; arguments and a result that are too deep for a reader go along."""
     if record.function:
         attributes[keys.CODE_FUNCTION_NAME] = f"{record.module}.{record.function}" if record.module else record.function
         if record.module:
@@ -139,13 +142,22 @@ def _say_call(record: SpanRecord, attributes: dict[str, Any]) -> None:
     for name, value in record.args.items():
         if type(value) in _SCALARS:
             attributes[keys.ARGS_PREFIX + name] = value
-        else:
+        elif _is_kept_whole(value):
             attributes[keys.ARGS_JSON_PREFIX + name] = json_text(value)
+        else:
+            rest.setdefault("args", {})[name] = value
     if record.has_result:
         if type(record.result) in _SCALARS:
             attributes[keys.RESULT] = record.result
-        else:
+        elif _is_kept_whole(record.result):
             attributes[keys.RESULT_JSON] = json_text(record.result)
+        else:
+            rest["result"] = record.result
+
+
+def _is_kept_whole(value: Any) -> bool:
+    """Whether a reader of JSON text makes the same value of it, and not text of its innermost part."""
+    return not (type(value) in _CONTAINERS and is_deep(value, MAX_DEPTH))
 
 
 def _say_error(record: EventRecord, attributes: dict[str, Any], rest: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from otel_tracker.diagnostics import report_internal_error, say_once
 from otel_tracker.errors import OtelTrackerError, StoreUnwritableError
-from otel_tracker.records import EventRecord, SpanRecord, Texts
+from otel_tracker.records import EventRecord, SpanRecord, Texts, UnfitRecordError
 
 Item = SpanRecord | EventRecord | Texts
 """What a writer stores. Only an exporter that makes them hands over `Texts`, to a store that takes them."""
@@ -82,11 +82,13 @@ class StoreWriter(ABC):
     def _leave_out(self, error: Exception) -> None:
         """Count a record that the store cannot hold, and say so."""
         self.unwritable += 1
-        say_once(
-            f"A record cannot be stored in {self.location} ({type(error).__name__}: {str(error)[:100]}); "
-            "it is left out and its neighbours are kept. Please report it.",
-            key=f"unwritable:{self.location}",
-        )
+        left_out = "it is left out and its neighbours are kept."
+        if isinstance(error, UnfitRecordError):
+            sentence = f"A record cannot be stored in {self.location}: {error}; {left_out}"
+        else:
+            reason = f"{type(error).__name__}: {str(error)[:100]}"
+            sentence = f"A record cannot be stored in {self.location} ({reason}); {left_out} Please report it."
+        say_once(sentence, key=f"unwritable:{self.location}:{type(error).__name__}")
 
     def _lock(self) -> threading.Lock:
         """This process's lock: one that another thread held during a fork would stay locked in the child for ever."""

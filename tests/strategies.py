@@ -1,8 +1,9 @@
 """Hypothesis strategies for records that are as odd as a record may be. Every store and format holds each unchanged.
 
-Values are plain as `otel_tracker.records.plain` makes them, and hold no lone surrogates, which UTF-8 cannot say. Ids
-are never zero. Otherwise nothing is ruled out: status, end, error and exception events need not fit together, and
-attributes may bear the keys that this package keeps for itself.
+Values are plain as `otel_tracker.records.plain` makes them, except that some are nested deeper, as lines of other
+programs may be; they hold no lone surrogates, which UTF-8 cannot say. Ids are never zero. Otherwise nothing is ruled
+out: status, end, error and exception events need not fit together, and attributes may bear the keys that this package
+keeps for itself.
 """
 
 from __future__ import annotations
@@ -42,7 +43,15 @@ def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
 
 
-plain_values = st.recursive(scalars, _containers, max_leaves=6)
+def _nested(innermost: Any, keys_outwards: list[str | None]) -> Any:
+    for key in keys_outwards:
+        innermost = [innermost] if key is None else {key: innermost}
+    return innermost
+
+
+_shallow_values = st.recursive(scalars, _containers, max_leaves=6)
+_deep_values = st.builds(_nested, scalars, st.lists(st.none() | st.sampled_from(["", "k"]), min_size=20, max_size=60))
+plain_values = st.integers(0, 9).flatmap(lambda chance: _shallow_values if chance else _deep_values)
 """None, bool, 64-bit int, finite float, text, and lists and dicts of those."""
 
 mappings = st.dictionaries(names, plain_values, max_size=3)

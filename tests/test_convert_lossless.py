@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +21,7 @@ from strategies import event_records, span_records
 from otel_tracker.convert import Conversion, Progress, conversion
 from otel_tracker.records import EventRecord, SpanRecord
 from otel_tracker.stores import find_place, open_store
+from otel_tracker.timestamps import format_time
 
 FORMATS = {"sqlite": (".db", None), "record": (".jsonl", "record"), "otlp": (".jsonl", "otlp")}
 
@@ -108,6 +110,36 @@ def _stop_after(records: int) -> Callable[[Progress], None]:
             raise StopError
 
     return on_progress
+
+
+@pytest.mark.parametrize("depth", [24, 31, 32, 33, 60])
+def test_values_survive_however_deep_they_are(depth: int, tmp_path: Path) -> None:
+    """Up to 60 containers inside each other come back from every format, wherever in a record they are."""
+    deep: Any = {"k": [depth]}
+    for number in range(depth - 2):
+        deep = [deep] if number % 2 else {"k": deep, "": 1.0}
+    span = SpanRecord("ab" * 16, "cd" * 8, "work", 1, 2)
+    event = EventRecord("cart.paid", 3)
+    inside = {"a": deep}
+    records = [
+        replace(span, args={"a": deep, "b": 1}, result=deep, has_result=True),
+        replace(span, span_id="01" * 8, attributes=inside, resource=inside),
+        replace(span, span_id="02" * 8, events=[{"name": "e", "time": format_time(1), "attributes": inside}]),
+        replace(
+            span, span_id="03" * 8, links=[{"trace_id": "0a" * 16, "span_id": "0b" * 8, "attributes": {"a": deep}}]
+        ),
+        replace(event, properties=inside),
+        replace(event, body=deep, resource=inside),
+    ]
+    path = tmp_path / "a.jsonl"
+    with closing(find_place(path).open_writer()) as writer:
+        writer.store(records)
+    for number, name in enumerate(("otlp", "sqlite", "otlp", "record")):
+        source, path = path, tmp_path / f"{number}{FORMATS[name][0]}"
+        converted = Conversion(str(source), str(path), FORMATS[name][1]).run()
+        assert converted.counts.unwritable == 0
+        with open_store(path) as reader:
+            assert contents(stored.record for stored in reader.stored()) == contents(records)
 
 
 @pytest.mark.parametrize("first", FORMATS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -43,6 +44,8 @@ def convert(*, source: str, target: str, target_format: str | None, as_json: boo
             note("What was converted so far is kept; the same command goes on from there.", stderr=True)
         raise
     _print(converted, as_json=as_json)
+    if converted.counts.unwritable:
+        sys.exit(1)
 
 
 def _run(conversion: Conversion) -> Converted:

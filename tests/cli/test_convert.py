@@ -259,6 +259,40 @@ def test_a_target_whose_last_line_was_cut_is_completed(
         assert held(target) == held(path)
 
 
+def nested(depth: int) -> dict[str, object]:
+    """A map in a map, and so on."""
+    return {"k": nested(depth - 1) if depth > 1 else 1}
+
+
+YEAR_1600_NS = -11_676_096_000 * 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("unfit", "target", "sentence"),
+    [
+        (replace(LATER, start_ns=YEAR_1600_NS), "b.db", "1600-01-01T00:00:00.000000000Z is no time from 1677-09-21"),
+        (EventRecord("late", -YEAR_1600_NS), "b.db", "2340-01-02T00:00:00.000000000Z is no time from 1677-09-21"),
+        (replace(LATER, resource=nested(90)), "b.jsonl", "more than 60 containers inside each other"),
+        (replace(LATER, args={"a": nested(70)}), "b.jsonl", "more than 60 containers inside each other"),
+        (EventRecord("deep", NOON_NS, body=nested(70)), "b.jsonl", "more than 60 containers inside each other"),
+    ],
+)
+def test_what_the_target_cannot_hold_is_said_and_ends_with_1(
+    run: Run, tmp_path: Path, unfit: Record, target: str, sentence: str
+) -> None:
+    """A record beyond a known bound is left out and counted, with the bound in the sentence, and no other is lost."""
+    written(tmp_path / "a.jsonl", "record", [LATER, unfit, EVENTS[0]])
+    options = ["--format", "otlp"] if target.endswith(".jsonl") else []
+    result = run("convert", "a.jsonl", target, *options)
+    assert result.returncode == 1
+    assert "1 record could not be written" in result.stdout
+    assert sentence in result.stderr
+    assert "report" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not held(tmp_path / target) - held(tmp_path / "a.jsonl")
+    assert held(tmp_path / target).total() == 2
+
+
 def test_a_store_is_replayed_to_an_endpoint(run: Run, tmp_path: Path) -> None:
     """Every span and event arrives; what has not ended does not, and is said to be left out."""
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra otlp")

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from otel_tracker.records import COMPLETED, INT64_MAX, INT64_MIN, EventRecord, SpanRecord, Texts
+from otel_tracker.records import COMPLETED, INT64_MAX, INT64_MIN, EventRecord, SpanRecord, Texts, UnfitRecordError
+from otel_tracker.timestamps import format_time
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False).encode
@@ -60,8 +61,8 @@ def span_row(record: SpanRecord, function_id: int, resource_id: int | None) -> t
         function_id,
         text(record.kind),
         text(record.status),
-        _int64(record.start_ns),
-        None if record.end_ns is None else _int64(record.end_ns),
+        _time_ns(record.start_ns),
+        None if record.end_ns is None else _time_ns(record.end_ns),
         _json_object(record.args),
         json_text(record.result) if record.has_result else None,
         _json_object(record.error),
@@ -104,7 +105,7 @@ def event_row(record: EventRecord, resource_id: int | None) -> tuple[Any, ...]:
     """The values of `INSERT_EVENT` that follow the id."""
     return (
         text(record.name),
-        _int64(record.time_ns),
+        _time_ns(record.time_ns),
         text(record.severity),
         _id_bytes(record.trace_id, 16) if record.trace_id else None,
         _id_bytes(record.span_id, 8) if record.span_id else None,
@@ -192,16 +193,29 @@ def _is_utf8(value: str) -> bool:
 
 
 def _id_bytes(identifier: str, size: int) -> bytes:
-    binary = bytes.fromhex(identifier)
+    try:
+        binary = bytes.fromhex(identifier)
+    except ValueError:
+        binary = b""
     if len(binary) != size:
-        raise ValueError(f"{identifier!r} is no id of {size} bytes")
+        raise UnfitRecordError(f"{identifier[:60]!r} is no id of {2 * size} hexadecimal digits")
     return binary
 
 
-def _int64(number: int) -> int:
-    if not INT64_MIN <= number <= INT64_MAX:
-        raise ValueError(f"{number} is beyond 64 bits")
-    return number
+def _time_ns(time_ns: int) -> int:
+    if not INT64_MIN <= time_ns <= INT64_MAX:
+        raise UnfitRecordError(
+            f"{_shown_time(time_ns)} is no time from 1677-09-21 to 2262-04-11, which are those that SQLite's integers "
+            "hold in nanoseconds (a JSONL store holds the years 1 to 9999)"
+        )
+    return time_ns
+
+
+def _shown_time(time_ns: int) -> str:
+    try:
+        return format_time(time_ns)
+    except OverflowError:
+        return f"{str(time_ns)[:40]} ns"
 
 
 def _json_object(mapping: Mapping[str, Any]) -> str | None:
