@@ -4,14 +4,15 @@ A trace is as old as its newest span. So `Walk` goes through the spans by their 
 when it comes to that trace's newest span: of all traces this one has been inactive for longest. Events outside any
 stored trace take part with their own time; the others go with their trace. `Remover` takes away what the walk names, in
 transactions of some tens of milliseconds. A trace of very many spans takes several of them, and is seen in part
-meanwhile. What runs this, and when, is the business of `keeping` and `pruning`.
+meanwhile. Both work on many traces with one statement, because that costs little more than on one. What runs this, and
+when, is the business of `keeping` and `pruning`.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from otel_tracker.records import INT64_MAX, INT64_MIN
@@ -22,13 +23,16 @@ ALL_NS = INT64_MAX
 
 _PAGE_ROWS = 500
 _MAX_KNOWN_TRACES = 10_000
+_AHEAD_ROWS = 128  # SQLite takes 999 values a statement at least
 
 # A trace with more spans than this is measured outside of any transaction, because it takes long.
 _LARGE_TRACE_SPANS = 2_000
 _MAX_ADDED_SPANS = 5_000
+_MEASURED_S = 300.0
 
 _TRANSACTION_S = 0.02
 _TRANSACTION_ROWS = 500
+_GROUP_ROWS = 20
 
 _INDEX_NAMES = "SELECT name FROM sqlite_master WHERE type = 'index'"
 _DROP_FUNCTION = """
@@ -42,11 +46,12 @@ _DROP_RESOURCE = """
 
 
 class Victim(NamedTuple):
-    """What is to go next: a trace with its events, or one event; and its last sign of life."""
+    """What is to go next: a trace with its events, or one event; its last sign of life, and how many rows it has."""
 
     time_ns: int
     trace_id: bytes | None
     event_id: int | None
+    rows: int = 1
 
 
 class Removed(NamedTuple):
@@ -68,42 +73,54 @@ class LargeTraceError(Exception):
 class Walk:
     """Goes through a store by the time of last activity, oldest first; reads only, from a bounded number of rows.
 
-    What is stored with an old time behind the walk's back is found by the next walk.
+    What is stored with an old time behind the walk's back is found by the next walk. ``search_s`` tells for how long
+    it has passed by what is still active before it came to its first victim, which the next walk has to do again.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.search_s = 0.0
+        self._has_found = False
         self._connection = connection
         self._spans = _Pages(connection, "SELECT start_ns, id, trace_id FROM stored_spans", "start_ns")
         self._events = _Pages(connection, "SELECT time_ns, id, trace_id FROM stored_events", "time_ns")
         self._newest_ns: dict[bytes, int] = {}  # at least; a trace that was passed by may have grown since
+        self._seen: dict[bytes, tuple[int, int]] = {}  # newest start and number of spans, as of this transaction
         self._large: dict[bytes, tuple[int, int]] = {}
+        self._forgets_large_s = time.monotonic() + _MEASURED_S
         self._to_measure: bytes | None = None
 
     def restart(self) -> None:
-        """Begin again at the oldest, with nothing remembered."""
+        """Begin again at the oldest; what was measured is remembered for a while."""
+        self.search_s, self._has_found = 0.0, False
         self._spans.restart()
         self._events.restart()
         self._newest_ns.clear()
-        self._large.clear()
+        self._seen.clear()
+        if time.monotonic() >= self._forgets_large_s:
+            self._large.clear()
+            self._forgets_large_s = time.monotonic() + _MEASURED_S
+
+    def look_anew(self) -> None:
+        """What was seen last may have changed: another transaction begins."""
+        self._seen.clear()
+        self._spans.look_anew()
+        self._events.look_anew()
 
     def has_more(self, before_ns: int) -> bool:
         """Whether anything stored before a time lies ahead; it may belong to a trace that is still active."""
+        self.look_anew()
         times_ns = (self._spans.time_ns(), self._events.time_ns())
         return any(time_ns is not None and time_ns < before_ns for time_ns in times_ns)
 
     def next_victim(self, before_ns: int, deadline_s: float) -> Victim | None:
         """The next victim whose last activity lies before a time, if the walk comes to it before the deadline."""
-        while time.monotonic() < deadline_s:
-            span_ns, event_ns = self._spans.time_ns(), self._events.time_ns()
-            if span_ns is not None and span_ns < before_ns and (event_ns is None or span_ns <= event_ns):
-                victim = self._trace_at(span_ns)
-            elif event_ns is not None and event_ns < before_ns:
-                victim = self._event_at(event_ns)
-            else:
-                return None
-            if victim is not None:
-                return victim
-        return None
+        if self._has_found:
+            return self._next_victim(before_ns, deadline_s)
+        begin_s = time.monotonic()
+        victim = self._next_victim(before_ns, deadline_s)
+        self.search_s += time.monotonic() - begin_s
+        self._has_found = victim is not None
+        return victim
 
     def measure(self) -> None:
         """Look through the large trace that the walk stands before; the first time that takes seconds for a million."""
@@ -121,13 +138,29 @@ class Walk:
         """The trace is gone; what is stored of it later counts anew."""
         self._newest_ns.pop(trace_id, None)
         self._large.pop(trace_id, None)
+        self._seen.pop(trace_id, None)
+
+    def _next_victim(self, before_ns: int, deadline_s: float) -> Victim | None:
+        while time.monotonic() < deadline_s:
+            span_ns, event_ns = self._spans.time_ns(), self._events.time_ns()
+            if span_ns is not None and span_ns < before_ns and (event_ns is None or span_ns <= event_ns):
+                victim = self._trace_at(span_ns)
+            elif event_ns is not None and event_ns < before_ns:
+                victim = self._event_at(event_ns)
+            else:
+                return None
+            if victim is not None:
+                return victim
+        return None
 
     def _trace_at(self, start_ns: int) -> Victim | None:
         trace_id = self._spans.trace_id()
         newest_ns = self._newest_of(trace_id, start_ns)
         self._spans.advance()
-        is_victim = newest_ns is not None and newest_ns <= start_ns
-        return Victim(start_ns, trace_id, None) if is_victim else None
+        if newest_ns is None or newest_ns > start_ns:
+            return None
+        _, rows = self._seen.get(trace_id, (newest_ns, _LARGE_TRACE_SPANS))
+        return Victim(start_ns, trace_id, None, rows)
 
     def _event_at(self, time_ns: int) -> Victim | None:
         trace_id, event_id = self._events.trace_id(), self._events.row_id()
@@ -142,16 +175,38 @@ class Walk:
             return known_ns
         if trace_id in self._large:
             return self._newest_of_large(trace_id, reached_ns)
-        sql = "SELECT max(start_ns), count(*) FROM (SELECT start_ns FROM stored_spans WHERE trace_id = ? LIMIT ?)"
-        newest_ns, count = self._connection.execute(sql, (trace_id, _LARGE_TRACE_SPANS)).fetchone()
+        if trace_id not in self._seen:
+            self._look_ahead(trace_id)
+        newest_ns, count = self._seen[trace_id]
         if count >= _LARGE_TRACE_SPANS:
             self._to_measure = trace_id
             raise LargeTraceError
+        if not count:
+            return None
         if len(self._newest_ns) >= _MAX_KNOWN_TRACES:
             self._newest_ns.clear()
-        if newest_ns is not None:
-            self._newest_ns[trace_id] = newest_ns
-        return None if newest_ns is None else int(newest_ns)
+        self._newest_ns[trace_id] = newest_ns
+        return newest_ns
+
+    def _look_ahead(self, trace_id: bytes) -> None:
+        """See the trace that the walk stands at, and of the next ones as many as are small."""
+        ahead = [near for near in self._spans.next_traces() if near not in self._large]
+        sql = f"""
+            SELECT trace_id, start_ns FROM stored_spans WHERE trace_id IN ({_places(ahead)})
+            ORDER BY trace_id LIMIT {_LARGE_TRACE_SPANS}
+        """  # noqa: S608
+        rows = self._connection.execute(sql, ahead).fetchall()
+        self._seen = dict.fromkeys(ahead, (INT64_MIN, 0))
+        if len(rows) == _LARGE_TRACE_SPANS:  # some are cut, and the last one perhaps
+            whole = {row[0] for row in rows} - {rows[-1][0]}
+            self._seen = dict.fromkeys(whole, (INT64_MIN, 0))
+        for row_trace_id, start_ns in rows:
+            if (seen := self._seen.get(row_trace_id)) is not None:
+                self._seen[row_trace_id] = max(seen[0], start_ns), seen[1] + 1
+        if trace_id not in self._seen:
+            sql = "SELECT max(start_ns), count(*) FROM (SELECT start_ns FROM stored_spans WHERE trace_id = ? LIMIT ?)"
+            newest_ns, count = self._connection.execute(sql, (trace_id, _LARGE_TRACE_SPANS)).fetchone()
+            self._seen[trace_id] = (INT64_MIN if newest_ns is None else newest_ns), count
 
     def _newest_of_large(self, trace_id: bytes, reached_ns: int) -> int:
         """As it was measured, and what was added since, of which there is little."""
@@ -189,11 +244,17 @@ class _Pages:
     def restart(self) -> None:
         self._after = (INT64_MIN, INT64_MIN)
         self._rows: list[tuple[int, int, bytes]] = []
+        self._is_at_end = False
+
+    def look_anew(self) -> None:
+        """There may be more by now."""
+        self._is_at_end = False
 
     def time_ns(self) -> int | None:
-        """The time of the row that the walk stands before; None at the end, where it looks again every time."""
-        if not self._rows:
+        """The time of the row that the walk stands before; None at the end, until it is to look anew."""
+        if not (self._rows or self._is_at_end):
             self._rows = self._connection.execute(self._sql, self._after).fetchall()[::-1]
+            self._is_at_end = not self._rows
         return self._rows[-1][0] if self._rows else None
 
     def row_id(self) -> int:
@@ -201,6 +262,10 @@ class _Pages:
 
     def trace_id(self) -> bytes:
         return self._rows[-1][2]
+
+    def next_traces(self) -> list[bytes]:
+        """The traces of the next rows, each once."""
+        return list(dict.fromkeys(row[2] for row in self._rows[: -_AHEAD_ROWS - 1 : -1]))
 
     def advance(self) -> None:
         row = self._rows.pop()
@@ -214,7 +279,7 @@ class Remover:
         self.walk = Walk(connection)
         self.was_forced = False  # whether the last victim went because of its bytes, not its age
         self._connection = connection
-        self._doomed: list[bytes] = []
+        self._doomed: dict[bytes, None] = {}  # in the order in which they are to go
         self._functions: set[int] = set()
         self._resources: set[int | None] = set()
         self._finds_resources = "resource" in str(connection.execute(_INDEX_NAMES).fetchall())
@@ -224,9 +289,13 @@ class Remover:
         return bool(self._doomed) or self.walk.has_more(before_ns)
 
     def remove_some(self, bound_ns: Callable[[], int]) -> Removed:
-        """One transaction, of what was last active before ``bound_ns()``, which is asked anew for each victim."""
+        """One transaction, of what was last active before ``bound_ns()``, which is asked anew for each group.
+
+        A group has a quarter of the rows that went before it, and not many, so that hardly more goes than has to.
+        """
         try:
             with transaction(self._connection):
+                self.walk.look_anew()
                 _raise_floors(self._connection)
                 removed = self._removed(bound_ns)
                 self._drop_unused()
@@ -238,42 +307,62 @@ class Remover:
     def _removed(self, bound_ns: Callable[[], int]) -> Removed:
         deadline_s = time.monotonic() + _TRANSACTION_S
         removed = Removed()
-        while removed.spans + removed.events < _TRANSACTION_ROWS:
+        while (rows := removed.spans + removed.events) < _TRANSACTION_ROWS:
+            if not self._doomed:
+                events = self._doom(bound_ns(), rows, deadline_s)
+                if not (events or self._doomed):
+                    break
+                removed = removed.plus(Removed(events=self._remove_events("id", events)))
             if self._doomed:
-                removed = removed.plus(self._remove_spans(self._doomed[0]))
-                continue
-            bound = bound_ns()
+                removed = removed.plus(self._remove_spans())
+        return removed
+
+    def _doom(self, bound: int, removed_rows: int, deadline_s: float) -> list[int]:
+        """Name the traces and events that are to go next, after so many rows; the events' ids are returned."""
+        events: list[int] = []
+        rows = min(max(removed_rows // 4, 1), _GROUP_ROWS)
+        while rows > 0:
             try:
                 victim = self.walk.next_victim(bound, deadline_s)
             except LargeTraceError:
-                if removed == Removed():
+                if not (removed_rows or events or self._doomed):
                     raise
-                break  # what has gone so far stays gone; the next transaction meets the trace first
+                break  # the others can go; the next transaction meets the trace first
             if victim is None:
                 break
             self.was_forced = bound == ALL_NS
-            if victim.trace_id is not None:
-                self._doomed.append(victim.trace_id)
-            else:
-                removed = removed.plus(Removed(events=self._remove_events("id = ?", victim.event_id)))
-        return removed
+            if victim.event_id is not None:
+                events.append(victim.event_id)
+            elif victim.trace_id is not None:
+                self._doomed[victim.trace_id] = None
+            rows -= victim.rows
+        return events
 
-    def _remove_spans(self, trace_id: bytes) -> Removed:
-        """A trace's spans, a slice of them if they are many; with the last ones its events."""
-        sql = "SELECT id, function_id, resource_id FROM stored_spans WHERE trace_id = ? LIMIT ?"
-        rows = self._connection.execute(sql, (trace_id, _TRANSACTION_ROWS)).fetchall()
+    def _remove_spans(self) -> Removed:
+        """The spans of the doomed traces, a slice of them if they are many; with the last ones their events."""
+        traces = list(self._doomed)
+        sql = f"""
+            SELECT id, function_id, resource_id FROM stored_spans
+            WHERE trace_id IN ({_places(traces)}) LIMIT {_TRANSACTION_ROWS}
+        """  # noqa: S608
+        rows = self._connection.execute(sql, traces).fetchall()
         self._connection.executemany("DELETE FROM stored_spans WHERE id = ?", [row[:1] for row in rows])
         self._functions.update(row[1] for row in rows)
         self._resources.update(row[2] for row in rows)
         if len(rows) == _TRANSACTION_ROWS:
             return Removed(spans=len(rows))
-        self.walk.forget(self._doomed.pop())
-        return Removed(1, len(rows), self._remove_events("trace_id = ?", trace_id))
+        for trace_id in traces:
+            self.walk.forget(trace_id)
+        self._doomed.clear()
+        return Removed(len(traces), len(rows), self._remove_events("trace_id", traces))
 
-    def _remove_events(self, condition: str, value: bytes | int | None) -> int:
-        sql = f"SELECT DISTINCT resource_id FROM stored_events WHERE {condition}"  # noqa: S608
-        self._resources.update(row[0] for row in self._connection.execute(sql, (value,)))
-        return self._connection.execute(f"DELETE FROM stored_events WHERE {condition}", (value,)).rowcount  # noqa: S608
+    def _remove_events(self, column: str, values: Sequence[bytes | int]) -> int:
+        if not values:
+            return 0
+        condition = f"FROM stored_events WHERE {column} IN ({_places(values)})"
+        sql = f"SELECT DISTINCT resource_id {condition}"
+        self._resources.update(row[0] for row in self._connection.execute(sql, values))
+        return self._connection.execute(f"DELETE {condition}", values).rowcount
 
     def _drop_unused(self) -> None:
         """Functions and resources that nothing refers to any more."""
@@ -299,3 +388,7 @@ def _raise_floors(connection: sqlite3.Connection) -> None:
             f"UPDATE marks SET value = max(value, (SELECT coalesce(max(id), 0) FROM {table})) WHERE name = ?",  # noqa: S608
             (name,),
         )
+
+
+def _places(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
