@@ -110,10 +110,11 @@ def _first_key(reader: StoreReader) -> str:
 
 
 def _with_passed_over(counts: Counts, before: Counts, reader: StoreReader) -> Counts:
-    """The counts with those lines of the source that hold no record; only some readers know of lines."""
+    """The counts with those lines or rows of the source that hold no record; a reader knows of one of them."""
     return replace(
         counts,
         skipped_lines=before.skipped_lines + getattr(reader, "skipped_lines", 0),
+        skipped_rows=before.skipped_rows + getattr(reader, "skipped_rows", 0),
         other_lines=before.other_lines + getattr(reader, "other_lines", 0),
     )
 

@@ -20,6 +20,7 @@ class Counts:
     unwritable: int = 0
     unfinished: int = 0
     skipped_lines: int = 0
+    skipped_rows: int = 0
     other_lines: int = 0
 
     def plus(self, other: Counts) -> Counts:
@@ -61,10 +62,9 @@ class Converted:
             parts.append(f"{_number(counts.unfinished, 'span')} without an end cannot be sent")
         if counts.unwritable:
             parts.append(f"{_number(counts.unwritable, 'record')} could not be written")
-        if counts.skipped_lines:
-            parts.append(
-                f"{_number(counts.skipped_lines, 'line')} that cannot be read {_verb(counts.skipped_lines)} passed over"
-            )
+        for number, noun in ((counts.skipped_lines, "line"), (counts.skipped_rows, "row")):
+            if number:
+                parts.append(f"{_number(number, noun)} that cannot be read {_verb(number)} passed over")
         if counts.other_lines:
             parts.append(f"{_number(counts.other_lines, 'record')} of other kinds {_verb(counts.other_lines)} left out")
         if self.is_resumed:

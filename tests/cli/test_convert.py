@@ -201,6 +201,7 @@ def test_what_cannot_be_converted_is_counted(run: Run, tmp_path: Path) -> None:
         "unwritable": 0,
         "unfinished": 0,
         "skipped_lines": 1,
+        "skipped_rows": 0,
         "other_lines": 1,
     }
     sentence = run("convert", "a.jsonl", "b.db").stdout

@@ -208,16 +208,6 @@ def test_a_store_that_is_just_being_made_is_not_taken_for_a_foreign_file(store: 
             connection.execute("PRAGMA journal_mode = WAL")
 
 
-def test_a_row_of_somebody_elses_is_said_in_a_sentence(store: StoreUnderTest) -> None:
-    """JSON text that is none does not end in a traceback."""
-    store.write(make_span(1, args={"a": 1}))
-    with closing(sqlite3.connect(store.path)) as connection:
-        connection.execute("UPDATE stored_spans SET args = '{broken'")
-        connection.commit()
-    with pytest.raises(StoreUnreadableError, match="did not write"):
-        list(store.reader().query_executions())
-
-
 @pytest.fixture
 def locking(store: StoreUnderTest) -> Iterator[sqlite3.Connection]:
     """Another program's connection to the store."""

@@ -146,6 +146,8 @@ _SENTENCES = {
     "is full": "The disk that holds {path} is full. Make room, or set OTEL_TRACKER_SQLITE_PATH to another disk.",
     "unable to open": "{path} cannot be opened. See that the file and its folder may be read and written by you, "
     "or name another file.",
+    "decode to UTF-8": "{path} holds text that is no UTF-8, which otel-tracker did not write. Remove it, or name "
+    "another file.",
     "closed database": "The reader of {path} is closed. Open the store again.",
     "interrupted": "The reader of {path} is closed. Open the store again.",
 }

@@ -24,19 +24,20 @@ _GLOB_CHARACTERS = frozenset("*?[")
 
 # Only constants and column names become part of the SQL below; whatever a user gave is bound.
 SELECT_SPANS = f"""
-    SELECT {SPAN_COLUMNS} FROM stored_spans AS s
+    SELECT {SPAN_COLUMNS}, s.id FROM stored_spans AS s
     LEFT JOIN functions AS f ON f.id = s.function_id
     LEFT JOIN resources AS r ON r.id = s.resource_id
     WHERE """  # noqa: S608
 SELECT_EVENTS = f"""
-    SELECT {EVENT_COLUMNS} FROM stored_events AS e
+    SELECT {EVENT_COLUMNS}, e.id FROM stored_events AS e
     LEFT JOIN resources AS r ON r.id = e.resource_id
     WHERE """  # noqa: S608
+_KINDS: dict[type, int] = {str: 1, bytes: 2}
 _NEWEST_FIRST = " ORDER BY s.start_ns DESC, s.span_id DESC LIMIT ?"
 
 
 def span_rows(connection: sqlite3.Connection, wanted: SpanFilter, limit: int) -> Iterable[Sequence[Any]]:
-    """Rows of `SPAN_COLUMNS`, newest first: along the index by start, or merged from those of the functions meant."""
+    """Rows of `SPAN_COLUMNS` and id, newest first: along the index by start, or merged from those of the functions."""
     conditions, values = span_conditions(wanted)
     if wanted.function_name is None:
         return connection.execute(f"{SELECT_SPANS}{conditions}{_NEWEST_FIRST}", (*values, limit))
@@ -50,9 +51,7 @@ def span_rows(connection: sqlite3.Connection, wanted: SpanFilter, limit: int) ->
     of_function = f"{SELECT_SPANS}{conditions} AND s.function_id = ?{_NEWEST_FIRST}"
     cursors = (connection.execute(of_function, (*values, function_id, limit)) for function_id in function_ids)
     # Without `map`, a merge that is dropped half way closes its cursors, which fails once the connection is closed.
-    return islice(
-        heapq.merge(*(map(tuple, cursor) for cursor in cursors), key=lambda row: (row[8], row[1]), reverse=True), limit
-    )
+    return islice(heapq.merge(*(map(tuple, cursor) for cursor in cursors), key=_order, reverse=True), limit)
 
 
 def span_conditions(wanted: SpanFilter) -> tuple[str, list[Any]]:
@@ -100,6 +99,11 @@ def event_conditions(connection: sqlite3.Connection, wanted: EventFilter) -> tup
             conditions.append(condition)
             values.append(in_int64(value) if isinstance(value, int) else value)
     return " AND ".join(conditions), values
+
+
+def _order(row: Sequence[Any]) -> tuple[tuple[int, Any], ...]:
+    """Start and span id in SQLite's own order, in which numbers come before text and text before bytes."""
+    return tuple((_KINDS.get(type(value), 0), value) for value in (row[8], row[1]))
 
 
 def _define_is_wanted(connection: sqlite3.Connection, pattern: str | None) -> None:

@@ -15,26 +15,35 @@ from contextlib import contextmanager
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
 from otel_tracker.following import Stored
 from otel_tracker.query import EventFilter, SpanFilter, StoreReader
-from otel_tracker.records import INT64_MAX, EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker_exporters.sqlite.database import has_schema, open_to_read, sentence_of, tidy_up
+from otel_tracker_exporters.sqlite.foreign import FAULTS, Rows
 from otel_tracker_exporters.sqlite.queries import SELECT_EVENTS, SELECT_SPANS, event_conditions, span_rows
 from otel_tracker_exporters.sqlite.reading import ReadingConnection
-from otel_tracker_exporters.sqlite.rows import event_of, in_int64, span_of
 from otel_tracker_exporters.sqlite.statistics import read_statistics
-from otel_tracker_exporters.sqlite.storing_order import Position, extent_of, position_before_last, read_page
+from otel_tracker_exporters.sqlite.storing_order import Page, Position, extent_of, position_before_last, read_page
 
 
 class SqliteReader(StoreReader):
-    """Reads the store in one SQLite file; see `StoreReader`."""
+    """Reads the store in one SQLite file; see `StoreReader`.
+
+    ``skipped_rows`` is how many rows the latest pass met that otel-tracker did not write; they are passed over.
+    """
 
     def __init__(self, location: str) -> None:
         self.location = os.path.abspath(location)
         self._connections: set[ReadingConnection] = set()
         self._is_closed = False
         self._first: Position | None = None
+        self._rows = Rows(self.location)
         with self._connected():
             pass  # what cannot be read is said now and not at the first query
+
+    @property
+    def skipped_rows(self) -> int:
+        """See the class."""
+        return self._rows.skipped
 
     def close(self) -> None:
         """End every iterator and leave nothing beside the file that was not there."""
@@ -46,20 +55,22 @@ class SqliteReader(StoreReader):
             tidy_up(self.location)
 
     def _read_spans(self, wanted: SpanFilter, limit: int | None) -> Iterator[SpanRecord]:
+        self._rows.skipped = 0
         with self._connected() as connection:
             if connection is not None:
-                for row in span_rows(connection, wanted, _sql_limit(limit)):
-                    span = span_of(row)
+                connection.execute("BEGIN")
+                for span in self._rows.up_to(limit, lambda rows: self._rows.spans(span_rows(connection, wanted, rows))):
                     with connection.paused():
                         yield span
 
     def _read_trace(self, trace_id_prefix: str) -> list[SpanRecord]:
+        self._rows.skipped = 0
         first, last = (bytes.fromhex(trace_id_prefix.ljust(32, digit)) for digit in "0f")
         with self._connected() as connection:
             if connection is None:
                 return []
             rows = connection.execute(f"{SELECT_SPANS} s.trace_id BETWEEN ? AND ?", (first, last))
-            return [span_of(row) for row in rows]
+            return list(self._rows.spans(rows))
 
     def _read_failures(self, trace_ids: Sequence[str]) -> Iterator[SpanRecord]:
         with self._connected() as connection:
@@ -69,7 +80,7 @@ class SqliteReader(StoreReader):
             for trace_id in trace_ids:
                 rows = connection.execute(sql, (bytes.fromhex(trace_id),)).fetchall()
                 with connection.paused():
-                    yield from (span for span in map(span_of, rows) if span.error.get("traceback"))
+                    yield from (span for span in self._rows.spans(rows) if span.error.get("traceback"))
 
     def _read_statistics(self, wanted: SpanFilter, group_as: str | None) -> Iterable[Statistics]:
         with self._connected() as connection:
@@ -80,18 +91,19 @@ class SqliteReader(StoreReader):
 
     def _read_stored(self, after: str | None) -> Iterator[Stored]:
         """Page by page, each with a connection of its own: while the records are used nothing is held."""
-        position = after
-        while page := self._stored_page(position):
-            yield from page
-            position = page[-1].position
+        self._rows.skipped = 0
+        position: Position | None = Position.parsed(after)
+        while position is not None:
+            page = self._stored_page(position)
+            yield from page.stored
+            position = page.end
 
-    def _stored_page(self, after: str | None) -> list[Stored]:
-        position = Position.parsed(after)
+    def _stored_page(self, after: Position) -> Page:
         try:
             with self._connected() as connection:
-                return [] if connection is None else read_page(connection, position)
+                return Page() if connection is None else read_page(connection, after, self._rows)
         except StoreNotFoundError:
-            return []  # deleted; what another writer begins in its place is followed from its beginning
+            return Page()  # deleted; what another writer begins in its place is followed from its beginning
 
     def _position_before_last(self, count: int) -> str | None:
         with self._connected() as connection:
@@ -110,12 +122,17 @@ class SqliteReader(StoreReader):
         return Position.parsed(position).distance_from(self._first or Position())
 
     def _read_events(self, wanted: EventFilter, limit: int | None) -> Iterator[EventRecord]:
+        self._rows.skipped = 0
         with self._connected() as connection:
             if connection is not None:
                 conditions, values = event_conditions(connection, wanted)
                 sql = f"{SELECT_EVENTS}{conditions} ORDER BY e.time_ns DESC, e.id DESC LIMIT ?"
-                for row in connection.execute(sql, (*values, _sql_limit(limit))):
-                    event = event_of(row)
+                connection.execute("BEGIN")
+
+                def read(count: int) -> Iterator[EventRecord]:
+                    return self._rows.events(connection.execute(sql, (*values, count)))
+
+                for event in self._rows.up_to(limit, read):
                     with connection.paused():
                         yield event
 
@@ -134,16 +151,12 @@ class SqliteReader(StoreReader):
             yield connection if has_schema(connection, self.location) else None
         except sqlite3.Error as error:
             raise StoreUnreadableError(sentence_of(self.location, error)) from None
-        except ValueError as error:
+        except FAULTS as error:  # in the tables that statistics read, where there is no row to pass over
             raise StoreUnreadableError(
-                f"{self.location} holds a row that otel-tracker did not write ({error}). "
-                "Remove that row, or name another file."
+                f"{self.location} holds something that otel-tracker did not write ({error}). "
+                "Remove it, or name another file."
             ) from None
         finally:
             self._connections.discard(connection)
             connection.close()
             connection.step.release()
-
-
-def _sql_limit(limit: int | None) -> int:
-    return INT64_MAX if limit is None else in_int64(limit)

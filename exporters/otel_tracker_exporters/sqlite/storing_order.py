@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 from otel_tracker.errors import QueryError
 from otel_tracker.following import Stored
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import INT64_MIN, EventRecord, SpanRecord
 from otel_tracker_exporters.sqlite.database import pragma
-from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, SPAN_COLUMNS, event_of, in_int64, span_of
+from otel_tracker_exporters.sqlite.foreign import Rows
+from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, SPAN_COLUMNS, in_int64
 
 PAGE_ROWS = 500
 _PAGE_BYTES = 2 * 1024 * 1024
@@ -72,16 +73,27 @@ class Position(NamedTuple):
         return max(self.span_id - first.span_id, 0) + max(self.event_id - first.event_id, 0)
 
 
-def read_page(connection: sqlite3.Connection, after: Position) -> list[Stored]:
-    """The records that follow a position, of one state of the store; empty when there are none."""
+class Page(NamedTuple):
+    """Some records, and the position behind them and all that was passed over; None when nothing follows."""
+
+    stored: Sequence[Stored] = ()
+    end: Position | None = None
+
+
+def read_page(connection: sqlite3.Connection, after: Position, rows: Rows) -> Page:
+    """What follows a position, of one state of the store."""
     connection.execute("BEGIN")
     store = _store_of(connection)
     if after.store != store:
         after = Position(store)
-    spans = _rows(connection, _SPANS, after.span_id)
-    events = _rows(connection, _EVENTS, after.event_id)
+    spans = _rows_after(connection, _SPANS, after.span_id)
+    events = _rows_after(connection, _EVENTS, after.event_id)
     connection.execute("ROLLBACK")
-    return list(_merged(after, spans, events))
+    stored, end = [], None
+    for record, end in _merged(after, spans, events, rows):
+        if record is not None:
+            stored.append(Stored(record, str(end)))
+    return Page(stored, end)
 
 
 def position_before_last(connection: sqlite3.Connection, count: int) -> str | None:
@@ -90,7 +102,7 @@ def position_before_last(connection: sqlite3.Connection, count: int) -> str | No
     _, last = extent_of(connection)
     times = heapq.merge(
         *(connection.execute(sql, (count,)) for sql in (_SPAN_TIMES, _EVENT_TIMES)),
-        key=lambda row: row[0],
+        key=lambda row: _number(row[0]),
         reverse=True,
     )
     position = last
@@ -117,7 +129,7 @@ class _Rows(NamedTuple):
     is_cut: bool
 
 
-def _rows(connection: sqlite3.Connection, sql: str, after_id: int) -> _Rows:
+def _rows_after(connection: sqlite3.Connection, sql: str, after_id: int) -> _Rows:
     rows: deque[tuple[Any, ...]] = deque()
     size_bytes = 0
     with closing(connection.execute(sql, (after_id, PAGE_ROWS))) as cursor:
@@ -129,7 +141,9 @@ def _rows(connection: sqlite3.Connection, sql: str, after_id: int) -> _Rows:
     return _Rows(rows, len(rows) == PAGE_ROWS)
 
 
-def _merged(after: Position, spans: _Rows, events: _Rows) -> Iterator[Stored]:
+def _merged(
+    after: Position, spans: _Rows, events: _Rows, rows: Rows
+) -> Iterator[tuple[SpanRecord | EventRecord | None, Position]]:
     """Spans at their end and events at their time, each kind by id, until a kind that was cut is used up.
 
     What is left of the other kind comes with the next page; so the order is the same whoever reads from wherever.
@@ -138,21 +152,26 @@ def _merged(after: Position, spans: _Rows, events: _Rows) -> Iterator[Stored]:
     while spans.rows or events.rows:
         if any(kind.is_cut and not kind.rows for kind in (spans, events)):
             return
-        record: SpanRecord | EventRecord
+        record: SpanRecord | EventRecord | None
         if _is_span_next(spans.rows, events.rows):
             row = spans.rows.popleft()
-            record, position = span_of(row), position._replace(span_id=row[-1])
+            record, position = rows.span(row), position._replace(span_id=row[-1])
         else:
             row = events.rows.popleft()
-            record, position = event_of(row), position._replace(event_id=row[-1])
-        yield Stored(record, str(position))
+            record, position = rows.event(row), position._replace(event_id=row[-1])
+        yield record, position
 
 
 def _is_span_next(spans: Sequence[tuple[Any, ...]], events: Sequence[tuple[Any, ...]]) -> bool:
     if not spans or not events:
         return bool(spans)
     start_ns, end_ns = spans[0][8:10]
-    return bool((start_ns if end_ns is None else end_ns) < events[0][1])
+    return _number(start_ns if end_ns is None else end_ns) < _number(events[0][1])
+
+
+def _number(value: Any) -> int:
+    """A time; what another program may have put in its place comes first."""
+    return value if isinstance(value, int) else INT64_MIN
 
 
 def _store_of(connection: sqlite3.Connection) -> int:
