@@ -110,7 +110,8 @@ class Retention:
 class Pruned:
     """What retention removed, or would remove: whole traces, their spans and events, files; ``bytes`` is what is freed.
 
-    ``spans`` and ``events`` are None where nobody counted them.
+    ``spans`` and ``events`` are None where nobody counted them. Of ``bytes``, ``reusable_bytes`` stay in the file for
+    what is stored next, so that it keeps its size; the others go back to the disk.
     """
 
     traces: int | None = 0
@@ -118,3 +119,4 @@ class Pruned:
     events: int | None = 0
     files: int = 0
     bytes: int = 0
+    reusable_bytes: int = 0

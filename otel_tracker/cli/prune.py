@@ -100,8 +100,17 @@ def _sentence(place: Place, pruned: Pruned, *, dry_run: bool) -> str:
     if not parts:
         return f"Nothing in {place.location} {'would have' if dry_run else 'had'} to go."
     what = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
-    freed = f"{_size(pruned.bytes)} {'would be' if dry_run else 'are'} given back"
-    return f"{'Would remove' if dry_run else 'Removed'} {what} from {place.location}; {freed}."
+    verb = "Would remove" if dry_run else "Removed"
+    return f"{verb} {what} from {place.location}; {_freed(pruned, dry_run=dry_run)}."
+
+
+def _freed(pruned: Pruned, *, dry_run: bool) -> str:
+    verb = "would be" if dry_run else "are"
+    given_back = pruned.bytes - pruned.reusable_bytes
+    parts = [f"{_size(given_back)} {verb} given back"] if given_back or not pruned.reusable_bytes else []
+    if pruned.reusable_bytes:
+        parts.append(f"{_size(pruned.reusable_bytes)} {verb} used again, for which the file keeps its size")
+    return ", ".join(parts)
 
 
 def _size(size_bytes: int) -> str:

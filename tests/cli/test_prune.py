@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -100,6 +101,22 @@ def test_size_takes_the_oldest(run: Run, tmp_path: Path) -> None:
         starts = [span.start_ns for span in reader.query_executions(limit=None)]
     assert 0 < len(starts) < 2400
     assert max(starts) > time.time_ns() - 1.5 * DAY_NS
+
+
+def test_a_file_that_cannot_shrink_is_said_to_keep_its_size(run: Run, tmp_path: Path) -> None:
+    """Files of the first version give nothing back to the disk; what was freed is used again."""
+    path = tmp_path / "x.db"
+    with closing(find_place(path).open_writer()) as writer:
+        writer.store([*traces(600, 2), *traces(1, 0)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA auto_vacuum = NONE")  # as in version 1
+        connection.execute("VACUUM")
+    size = path.stat().st_size
+    for arguments, verb in ((["--dry-run"], "would be"), ([], "are")):
+        result = run("prune", "--older-than", "1d", "--store", "x.db", *arguments)
+        assert result.stdout.endswith(f"kB {verb} used again, for which the file keeps its size.\n"), result.stderr
+        assert "given back" not in result.stdout
+    assert path.stat().st_size == size
 
 
 def test_jsonl_loses_files_that_were_put_aside(run: Run, tmp_path: Path) -> None:

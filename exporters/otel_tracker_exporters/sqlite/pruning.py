@@ -36,13 +36,14 @@ from otel_tracker_exporters.sqlite.retention import (
 _PAUSE_S = 0.005
 _VACUUM_PAGES = 512
 _VACUUM_TIMEOUT_S = 60.0
+_INCREMENTAL = 2  # https://www.sqlite.org/pragma.html#pragma_auto_vacuum
 
 
 def prune(location: str, retention: Retention, dry_run: bool) -> Pruned:
     """Remove what goes beyond ``retention`` from the store at ``location``, or count it.
 
-    ``bytes`` is what the file shrank by, and the pages that will be used again; in a dry run an estimate from the
-    number of records. Raises `StoreNotFoundError`, `StoreUnreadableError` or `StoreUnwritableError`.
+    In a dry run ``bytes`` is an estimate from the number of records. Raises `StoreNotFoundError`,
+    `StoreUnreadableError` or `StoreUnwritableError`.
     """
     path = os.path.abspath(location)
     check_file(path)
@@ -66,9 +67,9 @@ def _pruned(path: str, retention: Retention) -> Pruned:
         while remover.has_more(bound_ns()):
             total = total.plus(remover.remove_some(bound_ns))
             time.sleep(_PAUSE_S)  # lets the others' batches in
-        freed = before - bytes_in_use(connection)
-        _give_back(connection)
-    return Pruned(total.traces, total.spans, total.events, bytes=max(freed, 0))
+        freed = max(before - bytes_in_use(connection), 0)
+        reusable = min(_give_back(connection), freed)
+    return Pruned(total.traces, total.spans, total.events, bytes=freed, reusable_bytes=reusable)
 
 
 def _counted(path: str, retention: Retention) -> Pruned:
@@ -99,7 +100,8 @@ def _count(connection: sqlite3.Connection, retention: Retention) -> Pruned:
         if victim.trace_id is None or victim.trace_id not in counted:
             total = total.plus(_size_of(connection, victim))
         counted.add(victim.trace_id)
-    return Pruned(total.traces, total.spans, total.events, bytes=freed())
+    reusable = 0 if pragma(connection, "auto_vacuum") == _INCREMENTAL else freed()
+    return Pruned(total.traces, total.spans, total.events, bytes=freed(), reusable_bytes=reusable)
 
 
 def _next_victim(walk: Walk, bound_ns: Callable[[], int]) -> Victim | None:
@@ -126,8 +128,8 @@ def _bound_ns(retention: Retention, in_use: int) -> int:
     return INT64_MIN if retention.before_ns is None else retention.before_ns
 
 
-def _give_back(connection: sqlite3.Connection) -> None:
-    """Cut the free pages off the file, in small steps; a file that was migrated from version 1 keeps them for later."""
+def _give_back(connection: sqlite3.Connection) -> int:
+    """Cut the free pages off the file, in small steps; returns how many bytes it keeps, all in one from version 1."""
     deadline_s = time.monotonic() + _VACUUM_TIMEOUT_S
     left = pragma(connection, "freelist_count")
     while left and time.monotonic() < deadline_s:
@@ -139,3 +141,4 @@ def _give_back(connection: sqlite3.Connection) -> None:
         time.sleep(_PAUSE_S)
     with suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return left * pragma(connection, "page_size")
