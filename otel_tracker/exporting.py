@@ -24,7 +24,18 @@ LOCAL_DELAY_MS = 1_000
 """How long a processor may hold records back from a local store: what a SIGKILL can take."""
 
 
-class RecordSpanExporter(SpanExporter):
+class _TellingFailures:
+    """Remembers that a batch was refused: the SDK's processors throw an exporter's answer away."""
+
+    _has_failed = False
+
+    def take_failure(self) -> bool:
+        """Whether a batch could not be stored since this was last asked."""
+        has_failed, self._has_failed = self._has_failed, False
+        return has_failed
+
+
+class RecordSpanExporter(_TellingFailures, SpanExporter):
     """Hands spans to a store's writer: as records, or with ``texts`` most of them as those (see `SpanTexts`)."""
 
     schedule_delay_ms = LOCAL_DELAY_MS
@@ -36,7 +47,10 @@ class RecordSpanExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Store the spans; FAILURE, said once in the log by the store, when that is not possible."""
         items = _span_records(spans) if self._texts is None else _span_texts(spans, self._texts)
-        return SpanExportResult.SUCCESS if self._writer.write(items) else SpanExportResult.FAILURE
+        if self._writer.write(items):
+            return SpanExportResult.SUCCESS
+        self._has_failed = True
+        return SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
         """Close the store; every later `export` is a FAILURE."""
@@ -47,7 +61,7 @@ class RecordSpanExporter(SpanExporter):
         return True
 
 
-class RecordLogExporter(LogRecordExporter):
+class RecordLogExporter(_TellingFailures, LogRecordExporter):
     """The same for the events among log records."""
 
     schedule_delay_ms = LOCAL_DELAY_MS
@@ -57,8 +71,10 @@ class RecordLogExporter(LogRecordExporter):
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Store the events among the log records; as `RecordSpanExporter.export`."""
-        is_stored = self._writer.write(_event_records(batch))
-        return LogRecordExportResult.SUCCESS if is_stored else LogRecordExportResult.FAILURE
+        if self._writer.write(_event_records(batch)):
+            return LogRecordExportResult.SUCCESS
+        self._has_failed = True
+        return LogRecordExportResult.FAILURE
 
     def shutdown(self) -> None:
         """Close the store; every later `export` is a FAILURE."""

@@ -68,8 +68,12 @@ def start(*, auto_instrumentation_version: str | None = None) -> None:
 
 
 def flush(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
-    """Deliver what has ended so far; False when that took longer than ``timeout_s`` seconds or failed. Never raises."""
-    return _within(timeout_s, _flushes())
+    """Deliver what has ended so far; False when that took longer than ``timeout_s`` seconds or failed. Never raises.
+
+    A batch that a local store refused since the last call is a failure too.
+    """
+    is_flushed = _within(timeout_s, _flushes())
+    return not _has_lost_a_batch() and is_flushed
 
 
 def shutdown(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
@@ -120,6 +124,13 @@ def _flushes() -> list[Callable[[], Any]]:
 
     providers: Iterable[Any] = (trace.get_tracer_provider(), _logs.get_logger_provider())
     return [provider.force_flush for provider in providers if hasattr(provider, "force_flush")]
+
+
+def _has_lost_a_batch() -> bool:
+    """Asks every exporter, so that each forgets: a failure is told once."""
+    exporters = [] if _installation is None else _installation.exporters
+    failures = [exporter.take_failure() for exporter in exporters if hasattr(exporter, "take_failure")]
+    return any(failures)
 
 
 def _shutdowns(made: Installation) -> list[Callable[[], Any]]:

@@ -31,18 +31,22 @@ _EXPORTER_VARIABLES = ("OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_METRI
 
 @dataclass(slots=True)
 class Installation:
-    """What was set up in this process: our processors, and whether the providers are ours to shut down."""
+    """What was set up in this process: exporters, processors, and whether the providers are ours to shut down."""
 
     span_processors: list[SpanProcessor] = field(default_factory=list)
     log_record_processors: list[LogRecordProcessor] = field(default_factory=list)
+    exporters: list[Any] = field(default_factory=list)
     owns_providers: bool = False
 
 
 def install(*, auto_instrumentation_version: str | None = None) -> Installation:
     """Put a batch processor for every destination behind the global providers, creating them where there are none."""
+    span_exporters = [destination.exporter for destination in span_destinations()]
+    event_exporters = [destination.exporter for destination in event_destinations()]
     made = Installation(
-        span_processors=[span_processor(destination.exporter) for destination in span_destinations()],
-        log_record_processors=[log_record_processor(destination.exporter) for destination in event_destinations()],
+        span_processors=list(map(span_processor, span_exporters)),
+        log_record_processors=list(map(log_record_processor, event_exporters)),
+        exporters=[*span_exporters, *event_exporters],
     )
     existing = trace.get_tracer_provider()
     if isinstance(existing, trace.ProxyTracerProvider):

@@ -6,7 +6,9 @@ Providers and destinations are set up once a process, so that nearly every test 
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -188,6 +190,25 @@ for location in ("otel-tracker.db", "otel-tracker.jsonl"):
         print(len(list(reader.query_executions())), len(list(reader.events())))
 """)
     assert ended.stdout.splitlines() == ["1 1", "1 1"]
+
+
+def test_flush_says_once_that_a_store_refused_what_it_was_given() -> None:
+    """A file of a newer version takes nothing: the span is lost, and the other store has it."""
+    ended = run("""
+configure(exporters="sqlite")
+work()
+print(flush(), shutdown())
+""")
+    assert ended.stdout == "True True\n"
+    with closing(sqlite3.connect("otel-tracker.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    ended = run("""
+configure(exporters="sqlite,jsonl")
+work()
+print(flush(), flush())
+""")
+    assert ended.stdout == "False True\n"
+    assert span_names("otel-tracker.jsonl") == ["__main__.work"]
 
 
 def test_shutdown_closes_the_stores_and_leaves_nothing_beside_them() -> None:
