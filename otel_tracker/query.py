@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -238,7 +239,13 @@ class StoreReader(ABC):
         poll = checked_seconds(poll_s, "poll_s", minimum_s=0.01)
         timeout = checked_seconds(timeout_s, "timeout_s")
         position = self._position_before_last(_checked_limit(last) or 0)
-        return follow(self._read_stored, position, poll_s=poll or 0.2, timeout_s=timeout, closed=self._closing())
+        return self._followed(position, poll or 0.2, timeout)
+
+    def _followed(
+        self, position: str | None, poll_s: float, timeout_s: float | None
+    ) -> Iterator[SpanRecord | EventRecord]:
+        with self._following() as read_stored:
+            yield from follow(read_stored, position, poll_s=poll_s, timeout_s=timeout_s, closed=self._closing())
 
     def stored_size(self) -> int | None:
         """How much `stored` has to go through, in the units of `progress`; None when nobody knows."""
@@ -307,6 +314,10 @@ class StoreReader(ABC):
     def _read_all_stored(self, after: str | None) -> Iterable[Stored]:
         """As `_read_stored`, and behind that, without positions, what may still be in the middle of being written."""
         return self._read_stored(after)
+
+    def _following(self) -> AbstractContextManager[Callable[[str | None], Iterable[Stored]]]:
+        """`_read_stored` for one who asks again and again; a store may keep something open meanwhile."""
+        return nullcontext(self._read_stored)
 
     def _position_before_last(self, count: int) -> str | None:
         """The position with ``count`` records behind it; None for the beginning of a store that holds fewer."""

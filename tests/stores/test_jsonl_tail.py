@@ -141,6 +141,51 @@ def test_a_file_that_was_deleted_and_made_anew_is_read_from_its_beginning(path: 
     assert numbers(reader, position)[0] == [7, 8, 9, 10]
 
 
+@pytest.mark.parametrize("end", ["deleted", "replaced", "put aside and deleted", "moved away"])
+def test_what_was_written_last_to_a_file_that_is_gone_is_followed(
+    path: Path, reader: JsonlReader, end: str, tmp_path: Path
+) -> None:
+    """Between two looks a file may get more, go, and be begun anew: first comes the rest of it, then the new one."""
+    append(path, make_span(0), make_event(1))
+    tail = reader.tail(last=2, poll_s=0.05, timeout_s=DEADLINE_S)
+    assert list(islice(tail, 2)) == [make_span(0), make_event(1)]
+    append(path, make_span(2))
+    assert next(tail) == make_span(2)
+    append(path, make_span(3), make_span(4))
+    if end == "put aside and deleted":
+        rotate(path, 1)
+        put_aside_files(path)[0].path.unlink()
+    elif end == "moved away":
+        path.rename(tmp_path / "elsewhere")
+    else:
+        path.unlink()
+    if end != "deleted":
+        append(path, make_span(5))
+    expected = [make_span(3), make_span(4), *([make_span(5)] if end != "deleted" else [])]
+    assert list(islice(tail, len(expected))) == expected
+    append(path, make_span(6))
+    assert next(tail) == make_span(6)
+
+
+def test_following_lets_go_of_files_that_are_gone(path: Path, reader: JsonlReader) -> None:
+    """What was read to its end takes no room on the disk any more, and at the end nothing is open."""
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("needs /proc to see what is open")
+
+    def opened() -> int:
+        return sum(os.path.realpath(entry).startswith(str(path.parent)) for entry in descriptors.iterdir())
+
+    tail = reader.tail(last=1, poll_s=0.05, timeout_s=DEADLINE_S)
+    for number in range(6):
+        append(path, make_span(number))
+        assert next(tail) == make_span(number)
+        path.unlink()
+    assert 0 < opened() <= 4
+    tail.close()  # type: ignore[attr-defined]
+    assert opened() == 0
+
+
 def test_a_torn_line_is_given_when_it_is_complete(path: Path, reader: JsonlReader) -> None:
     """A last line without its newline is neither given nor passed, and not counted as broken."""
     append(path, make_span(0))

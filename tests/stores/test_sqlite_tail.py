@@ -165,6 +165,24 @@ def test_a_store_that_is_missing_for_a_while_is_waited_for(store: StoreUnderTest
     timer.join()
 
 
+@pytest.mark.parametrize("is_begun_anew", [False, True])
+def test_a_store_that_was_taken_away_is_said_once(
+    store: StoreUnderTest, sentences: list[str], is_begun_anew: bool
+) -> None:
+    """What was stored after the last look cannot be had any more, whether or not another store lies there now."""
+    store.write(make_span(1))
+    records = store.reader().tail(last=1, poll_s=0.01, timeout_s=0.3)
+    assert next(records) == make_span(1)
+    for _ in range(2):
+        for path in store.path.parent.iterdir():
+            path.unlink()
+        if is_begun_anew:
+            store.write(make_span(2))
+            assert next(records) == make_span(2)
+    assert list(records) == []
+    assert [sentence.endswith("the last moment before that is not shown.") for sentence in sentences] == [True]
+
+
 def test_closing_ends_following(store: StoreUnderTest) -> None:
     """From another thread, within one look."""
     store.write(make_span(1))

@@ -9,8 +9,8 @@ version) are passed over and counted. A store of many million spans is better ke
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from otel_tracker_exporters.jsonl.following import (
     read_after,
     read_unfinished,
 )
+from otel_tracker_exporters.jsonl.holding import HeldFiles, with_lost
 from otel_tracker_exporters.jsonl.lines import Parsed, parse_line
 from otel_tracker_exporters.jsonl.positions import Mark, decode_position, encode_position
 from otel_tracker_exporters.jsonl.prefilter import (
@@ -178,13 +179,18 @@ class JsonlReader(StoreReader):
                     yield found
 
     def _read_stored(self, after: str | None) -> Iterable[Stored]:
-        return self._stored(after, decode_position(after))
+        return self._stored(after, decode_position(after), None)
 
     def _read_all_stored(self, after: str | None) -> Iterable[Stored]:
-        return self._stored(after, decode_position(after), with_unfinished=True)
+        return self._stored(after, decode_position(after), None, with_unfinished=True)
+
+    @contextmanager
+    def _following(self) -> Iterator[Callable[[str | None], Iterable[Stored]]]:
+        with closing(HeldFiles(self._files)) as held:
+            yield lambda after: self._stored(after, decode_position(after), held)
 
     def _stored(
-        self, after: str | None, marks: Mapping[str, Mark], *, with_unfinished: bool = False
+        self, after: str | None, marks: Mapping[str, Mark], held: HeldFiles | None, *, with_unfinished: bool = False
     ) -> Iterator[Stored]:
         found = self._files.find()
         if self._nothing_after == (after, found) and not with_unfinished:
@@ -192,20 +198,32 @@ class JsonlReader(StoreReader):
         self.skipped_lines = self.other_lines = 0
         is_any = False
         try:
-            with self._opened(marks=marks) as sources:
+            with self._opened_after(marks, held) as sources:
                 for stored in read_after(self._files, sources, marks, self._parsed):
                     is_any = True
                     yield stored
                 if with_unfinished:
                     yield from (Stored(record, None) for record in read_unfinished(sources, self._parsed))
                     self.skipped_lines += sum(source.is_damaged for source in sources)
-        except StoreNotFoundError:
-            pass  # it may come
         except StoreUnreadableError:
             if not self._closing().is_set():
                 raise
         if not (is_any or with_unfinished):
             self._nothing_after = after, found
+
+    @contextmanager
+    def _opened_after(self, marks: Mapping[str, Mark], held: HeldFiles | None) -> Iterator[list[Source]]:
+        """What `_opened` finds, if anything, and ahead of it what is held and was taken away since the last look."""
+        with ExitStack() as stack:
+            sources: list[Source] = []
+            with suppress(StoreNotFoundError):  # it may come
+                sources = stack.enter_context(self._opened(marks=marks))
+            if held is None:
+                yield sources
+                return
+            lost = held.lost([*(source.found for source in sources), *self._files.find()])
+            yield with_lost(self._files, lost, sources)
+            held.hold(sources)
 
     def _position_before_last(self, count: int) -> str | None:
         try:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from otel_tracker.diagnostics import say_once
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
 from otel_tracker.following import Stored
 from otel_tracker.query import EventFilter, SpanFilter, StoreReader
@@ -97,6 +98,31 @@ class SqliteReader(StoreReader):
             page = self._stored_page(position)
             yield from page.stored
             position = page.end
+
+    @contextmanager
+    def _following(self) -> Iterator[Callable[[str | None], Iterable[Stored]]]:
+        yield self._read_followed
+
+    def _read_followed(self, after: str | None) -> Iterator[Stored]:
+        """As `_read_stored`; says when the store is another than the one that was followed.
+
+        To hold the old one open would show its last records, but a connection that may only read keeps the log from
+        being merged into the file when the program ends.
+        """
+        store = Position.parsed(after).store
+        for stored in self._read_stored(after):
+            if store and Position.parsed(stored.position).store != store:
+                self._say_taken_away()
+                store = 0
+            yield stored
+        if store and not os.path.exists(self.location):
+            self._say_taken_away()
+
+    def _say_taken_away(self) -> None:
+        say_once(
+            f"{self.location} was deleted or replaced; what was stored in the last moment before that is not shown.",
+            key=f"taken away:{self.location}",
+        )
 
     def _stored_page(self, after: Position) -> Page:
         try:
