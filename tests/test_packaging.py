@@ -30,7 +30,7 @@ ENTRY_POINTS = {
 }
 
 # An extra appears with the code behind it, never before.
-EXTRAS = {"flask", "fastapi", "django", "otlp", "all", "dev"}
+EXTRAS = {"flask", "fastapi", "django", "otlp", "fast", "all", "dev"}
 
 # The one OTel requirement without a range, for old resolvers' sake: the comment in pyproject.toml says why.
 UNRANGED = "opentelemetry-exporter-otlp-proto-http"

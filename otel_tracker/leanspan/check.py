@@ -23,6 +23,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from otel_tracker.attributes import SERVICE_NAME
 from otel_tracker.leanspan import sdk
 from otel_tracker.leanspan.engine import started
 from otel_tracker.tracing.spec import SpanSpec
@@ -51,7 +52,7 @@ def self_check() -> list[str]:
 def _differences() -> list[str]:
     ended = _Ended()
     provider = TracerProvider(
-        ALWAYS_ON, Resource({"service.name": "check"}), False, span_limits=SpanLimits(max_span_attributes=6)
+        ALWAYS_ON, Resource({SERVICE_NAME: "check"}), False, span_limits=SpanLimits(max_span_attributes=6)
     )
     provider.add_span_processor(ended)
     tracer = provider.get_tracer("otel_tracker.leanspan")
