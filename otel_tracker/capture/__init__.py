@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from otel_tracker import settings
-from otel_tracker.capture.harmless import INT64_MAX, INT64_MIN, SHORT, harmless_copy
+from otel_tracker.capture.harmless import INT64_MAX, INT64_MIN, SHORT
 from otel_tracker.capture.json_text import JsonText, fitted_json
 from otel_tracker.capture.sensitive import Sensitive, sensitive_names, sensitive_parameters
 from otel_tracker.capture.walk import UNREADABLE, Limits, Rules, Walk
@@ -71,9 +71,9 @@ def captured(value: object, rules: Rules, limit: int = 0) -> tuple[Any, str | No
         return value, None
     try:
         if kind is dict or kind is list:
-            copy = harmless_copy(value, rules)  # type: ignore[arg-type]
-            if copy is not None:
-                return None, fitted_json(copy, rules.room, is_finite=True)
+            text = rules.harmless_json(value)
+            if text is not None:
+                return None, text
         walk = Walk(rules)
         tree = walk.plain(value, 0, None)
         kind_of_tree = type(tree)

@@ -1,14 +1,21 @@
 """The short cut for what most arguments are: small dictionaries and lists with nothing in them to hide or to cut.
 
-`harmless_copy` looks at everything once, by C code where it can, and gives up at the first thing that it does not know:
-a key or a text that was not seen before, a secret, something long, large, deep, circular or of another type. Then
-`otel_tracker.capture.walk` does the work, and remembers what it found harmless. What comes back is a snapshot: every
-container is copied in one step of the interpreter before it is looked at, because another thread may be changing it.
+It looks at everything once, and gives up at the first thing that it does not know: a key or a text that was not seen
+before, a secret, something long, large, deep, circular or of another type. Then `otel_tracker.capture.walk` does the
+work, and remembers what it found harmless. Dictionaries with keys that were often seen are written down at once, by
+the functions of `otel_tracker.capture.shapes`; everything else is copied, and an encoder makes text of the copy.
+
+Another thread may be changing what is captured: every container is read in one step of the interpreter, and what was
+read is what is looked at and what is shown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from otel_tracker.capture.json_text import encoded, fitted_json
+from otel_tracker.capture.shapes import Shapes, Unknown
 
 if TYPE_CHECKING:
     from otel_tracker.capture.walk import Rules
@@ -17,24 +24,85 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 SHORT = 64
 """Texts up to here are not counted, and remembered when they hold no secret."""
 
+_CONSTANTS = {True: "true", False: "false", None: "null"}
+
+
+def harmless_writer(rules: Rules) -> Callable[[Any], str | None]:
+    """What writes the JSON of dictionaries and lists, exactly as walk and encoder would; None where they must do it."""
+    max_depth, max_items, nodes, room = rules.max_depth, rules.max_items, rules.nodes, rules.room
+
+    def write(value: Any, left: list[int], levels: int) -> str:
+        kind = type(value)
+        if kind is dict:
+            if len(value) > max_items:
+                raise Unknown
+            writer = shapes.writers.get(tuple(value))
+            text = writer(value, left, levels) if writer is not None else None
+            return copied(value, left, levels) if text is None else text
+        if kind is list:
+            is_records = value and type(value[0]) is dict and len(value[0]) <= max_items
+            writer = shapes.writers.get(tuple(value[0])) if is_records else None
+            text = shapes.records(value, writer, left, levels) if writer is not None else None
+            return copied(value, left, levels) if text is None else text
+        return _scalar(value, shapes)
+
+    def copied(value: Any, left: list[int], levels: int) -> str:
+        copy = harmless_copy(value, rules, left, levels)
+        if copy is None:
+            raise Unknown
+        sample = copy[0] if type(copy) is list and copy else copy
+        if type(sample) is dict:
+            shapes.saw(sample)
+        return encoded(copy)
+
+    def harmless_json(value: Any) -> str | None:
+        try:
+            text = write(value, [nodes], max_depth)
+            if len(text) <= room:
+                return text
+            copy = harmless_copy(value, rules, [nodes], max_depth)
+        except Exception:  # ours, or of what another thread does, or of a key that is not text
+            return None
+        return None if copy is None else fitted_json(copy, room, is_finite=True)
+
+    shapes = Shapes(rules, write)
+    return harmless_json
+
+
+def _scalar(value: Any, shapes: Shapes) -> str:
+    kind = type(value)
+    if kind is str and len(value) <= SHORT:
+        return shapes.texts[value]
+    if kind is int and INT64_MIN <= value <= INT64_MAX:
+        return int.__repr__(value)
+    if kind is float:
+        return shapes.floats[value]
+    if kind is bool or value is None:
+        return _CONSTANTS[value]
+    raise Unknown
+
 
 def harmless_copy(  # noqa: C901, PLR0912 - one loop, because a call for each value would cost more than all it does
-    value: dict[Any, Any] | list[Any], rules: Rules
+    value: dict[Any, Any] | list[Any], rules: Rules, left: list[int], levels: int
 ) -> dict[str, Any] | list[Any] | None:
-    """A deep copy of plain values, exactly as the walk would make it; None where that has to be asked."""
-    harmless_keys, known_texts, max_items, nodes = rules.harmless_keys, rules.known_texts, rules.max_items, rules.nodes
+    """A deep copy of plain values, exactly as the walk would make it; None where that has to be asked.
+
+    ``left[0]`` is how many entries it may have, and then how many more may come; it has so many levels at most.
+    """
+    harmless_keys, known_texts, max_items, nodes = rules.harmless_keys, rules.known_texts, rules.max_items, left[0]
     if len(value) > max_items:
         return None
     copies: list[Any] = [value.copy()]
-    level_end, levels_left = 1, rules.max_depth
+    level_end = 1
     for number, copy in enumerate(copies):  # which grows meanwhile: level by level, so that a cycle comes to its end
         if number == level_end:
-            level_end, levels_left = len(copies), levels_left - 1
+            level_end, levels = len(copies), levels - 1
         nodes -= len(copy)
-        if nodes < 0 or levels_left <= 0:
+        if nodes < 0 or levels <= 0:
             return None
         if type(copy) is dict:
-            if not harmless_keys.issuperset(copy):
+            # A key of a subclass may be equal to one that is known, and be something else.
+            if not (_TEXT.issuperset(map(type, copy)) and harmless_keys.issuperset(copy)):
                 return None
             entries: Any = copy.items()
         else:
@@ -57,4 +125,8 @@ def harmless_copy(  # noqa: C901, PLR0912 - one loop, because a call for each va
                     return None
             elif not (kind is bool or item is None):
                 return None
+    left[0] = nodes
     return copies[0]  # type: ignore[no-any-return]
+
+
+_TEXT = frozenset((str,))

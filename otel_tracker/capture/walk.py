@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_tracker.capture.facts import type_name
 from otel_tracker.capture.fields import Items, Pairs
-from otel_tracker.capture.harmless import INT64_MAX, INT64_MIN, SHORT
+from otel_tracker.capture.harmless import INT64_MAX, INT64_MIN, SHORT, harmless_writer
 from otel_tracker.capture.kinds import digits, simplified
 from otel_tracker.redaction.patterns import REDACTED
 
@@ -48,8 +48,8 @@ class Rules:
     """The redactor and the limits in force, in the form in which a walk needs them."""
 
     __slots__ = (
-        *("bounds", "harmless_keys", "known_keys", "known_texts", "max_depth", "max_items", "max_text", "nodes"),
-        *("redact", "room"),
+        *("bounds", "harmless_json", "harmless_keys", "known_keys", "known_texts", "max_depth", "max_items"),
+        *("max_text", "nodes", "redact", "room"),
     )
 
     def __init__(self, bounds: Limits, redact: Redactor) -> None:
@@ -64,6 +64,7 @@ class Rules:
         self.max_items = bounds.max_items
         self.room = bounds.max_json or _UNLIMITED
         self.nodes = min(bounds.max_json // 2, _MAX_NODES) if bounds.max_json else _MAX_NODES
+        self.harmless_json = harmless_writer(self)
 
 
 class Walk:

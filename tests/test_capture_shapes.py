@@ -1,0 +1,154 @@
+"""Records that were often seen are written by functions made for them: the text must be what the walk makes of it."""
+
+from __future__ import annotations
+
+import threading
+from enum import Enum
+from random import Random
+from typing import Any
+
+import pytest
+
+from otel_tracker.capture import Limits, Rules, captured
+from otel_tracker.capture.json_text import fitted_json
+from otel_tracker.capture.shapes import SIGHTINGS
+from otel_tracker.capture.walk import Walk
+from otel_tracker.redaction import Redactor
+
+
+class _Text(str):
+    __slots__ = ()
+
+
+class _Colour(str, Enum):
+    RED = "sku"
+
+
+class _Liar(str):
+    """Says that it is a harmless name."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return other == "sku"
+
+    def __hash__(self) -> int:
+        return hash("sku")
+
+
+_KEYS = ("sku", "count", "%s%%", 'a"b\\', "{v0}", "it's", "line\n", "é", "", "password", "...")
+_ODD_KEYS = (_Text("sku"), _Colour.RED, _Liar("password"), 1, None, True, ("a", 1))
+_VALUES: tuple[Any, ...] = (
+    *(0, 1, -1, 2**30 - 1, 2**30, -(2**30), 2**63 - 1, -(2**63), 2**63, 10**400, True, False, None),
+    *(0.0, -0.0, 1.0, 9.95, 1e16, 1e-5, 1e300, float("nan"), float("inf"), float("-inf")),
+    *("", "placed", "%s", 'q"\\', "{x}", "\x00\x1f", "é€", "\ud800", "x" * 64, "x" * 65, "y" * 9_000),
+    *("password=hunter2", "sk-ant-api03-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", _Text("placed"), _Colour.RED),
+    *(("password", "hunter2"), (), [], {}, [1.5, "a"], b"bytes", {1}, object),
+)
+
+
+def _walked(value: Any, rules: Rules) -> str:
+    walk = Walk(rules)
+    return fitted_json(walk.plain(value, 0, None), rules.room, is_finite=walk.is_finite)
+
+
+def _value(random: Random, depth: int) -> Any:
+    if depth and random.random() < 0.4:
+        if random.random() < 0.5:
+            one = _record(random, depth - 1)
+            size = random.choice((1, 3, 60))
+            return [one if random.random() < 0.7 else _value(random, depth - 1) for _ in range(size)]
+        return _record(random, depth - 1)
+    return random.choice(_VALUES)
+
+
+def _record(random: Random, depth: int) -> dict[Any, Any]:
+    keys: list[Any] = random.sample(_KEYS, random.randrange(5))
+    if random.random() < 0.05:
+        keys.append(random.choice(_ODD_KEYS))
+    return {key: _value(random, depth) for key in keys}
+
+
+def _often(value: Any, rules: Rules) -> None:
+    for _ in range(SIGHTINGS + 2):
+        captured(value, rules)
+
+
+@pytest.mark.parametrize("bounds", [Limits(1_000, 4_000), Limits(20, 60), Limits(0, 0)])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_records_are_written_as_the_walk_writes_them(seed: int, bounds: Limits) -> None:
+    random = Random(seed)
+    rules = Rules(bounds, Redactor())
+    for keys in (("sku", "count"), ("sku", "%s%%", 'a"b\\'), ("{v0}", "it's", "line\n", "é"), ("", "..."), ("sku",)):
+        for pattern in (("placed", 1, 9.95, True), (None, "q", {"sku": 1}, [{"sku": 2}])):
+            _often(dict(zip(keys, pattern)), rules)  # noqa: B905 - as many as there are keys
+        for _ in range(60):
+            made = {key: _value(random, 2) for key in keys}
+            for value in (made, [made, made], {"sku": made}, made):
+                assert captured(value, rules)[1] == _walked(value, rules)
+    for _ in range(60):
+        value = _record(random, 3)
+        assert captured(value, rules)[1] == _walked(value, rules)
+
+
+@pytest.mark.parametrize("value", _VALUES)
+def test_any_value_under_a_known_shape(value: Any) -> None:
+    rules = Rules(Limits(1_000, 4_000), Redactor())
+    for usual in ("placed", 1, 9.95, True, None, {"sku": "a"}, [{"sku": "a"}]):
+        record = {"sku": usual, "count": 2}
+        fresh = Rules(rules.bounds, Redactor())
+        _often(record, fresh)
+        assert captured({"sku": value, "count": 2}, fresh)[1] == _walked({"sku": value, "count": 2}, rules)
+
+
+@pytest.mark.parametrize("key", _ODD_KEYS)
+def test_a_key_that_only_equals_a_known_one(key: Any) -> None:
+    rules = Rules(Limits(1_000, 4_000), Redactor())
+    _often({"sku": "x"}, rules)
+    assert captured({key: "x"}, rules)[1] == _walked({key: "x"}, Rules(rules.bounds, Redactor()))
+
+
+def test_cycles_and_depth() -> None:
+    rules = Rules(Limits(1_000, 4_000), Redactor())
+    loop: dict[str, Any] = {"sku": None, "count": []}
+    _often({"sku": {"sku": 1, "count": [{"sku": 1, "count": 2}]}, "count": [{"sku": 1, "count": 2}]}, rules)
+    loop["sku"] = loop
+    loop["count"].append(loop)
+    deep: Any = 1
+    for _ in range(9):
+        deep = {"sku": deep, "count": [{"sku": 1, "count": 2}]}
+        assert captured(deep, rules)[1] == _walked(deep, rules)
+    assert captured(loop, rules)[1] == _walked(loop, rules)
+
+
+def test_a_huge_text_is_not_read() -> None:
+    rules = Rules(Limits(1_000, 4_000), Redactor())
+    _often({"sku": "a", "count": 1}, rules)
+    record = {"sku": "x" * 10_000_000, "count": 1}
+    assert captured(record, rules)[1] == _walked(record, rules)
+
+
+def test_a_secret_that_another_thread_puts_in_and_takes_out_never_shows() -> None:
+    rules = Rules(Limits(1_000, 4_000), Redactor())
+    shared: dict[str, Any] = {"sku": "placed", "count": 1, "inner": {"sku": "placed"}}
+    captured({"note": "hunter2"}, rules)  # so that the text alone is harmless
+    _often(shared, rules)
+    stop = threading.Event()
+
+    def toggle() -> None:
+        while not stop.is_set():
+            del shared["count"], shared["inner"]["sku"]
+            shared["password"] = shared["inner"]["password"] = "hunter2"
+            del shared["password"], shared["inner"]["password"]
+            shared["count"], shared["inner"]["sku"] = 1, "placed"
+            shared["sku"] = "password=hunter2"
+            shared["sku"] = "placed"
+
+    thread = threading.Thread(target=toggle)
+    thread.start()
+    try:
+        for _ in range(20_000):
+            assert "hunter2" not in (captured(shared, rules)[1] or "")
+    finally:
+        stop.set()
+        thread.join()
