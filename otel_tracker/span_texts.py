@@ -98,6 +98,8 @@ class SpanTexts:
             else:
                 labels, shared, skipped = self._shared(static, name, kind)
                 rest, arguments, result, *_ = self._members(attributes, True, skipped)
+                if rest:  # somebody has reached into the span, past its methods
+                    return None
         except _StrangeError:
             return None
         return (
@@ -109,7 +111,7 @@ class SpanTexts:
             end_ns,
             ",".join(arguments),
             result[0] if result else None,
-            f"{shared},{','.join(rest)}" if shared and rest else shared or ",".join(rest),
+            shared or ",".join(rest),
             ",".join([self._event(event) for event in events]) if events else "",
             self._code,
             "" if scope is None else scope.name,

@@ -74,7 +74,9 @@ def _often(value: Any, rules: Rules) -> None:
         captured(value, rules)
 
 
-@pytest.mark.parametrize("bounds", [Limits(1_000, 4_000), Limits(20, 60), Limits(0, 0)])
+@pytest.mark.parametrize(
+    "bounds", [Limits(1_000, 4_000), Limits(20, 60), pytest.param(Limits(0, 0), marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("seed", range(4))
 def test_random_records_are_written_as_the_walk_writes_them(seed: int, bounds: Limits) -> None:
     random = Random(seed)

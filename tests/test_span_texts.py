@@ -224,6 +224,15 @@ def sqlite_exporter(path: Path) -> SqliteSpanExporter:
     return SqliteSpanExporter(path=path, max_age_days=0)
 
 
+def test_what_somebody_wrote_past_the_methods_of_a_span_is_redacted(keep: Keep) -> None:
+    """A processor that reaches into a span of ours gets no secret past the stores either."""
+    work("x")
+    (ended,) = keep.ended
+    ended._attributes["url.full"] = f"https://me:{SECRET}@example/"  # type: ignore[index]
+    assert SpanTexts().of(ended) is None
+    assert SECRET not in json.dumps(line_by_record(ended))
+
+
 @pytest.mark.parametrize(("make", "ending"), [(JsonlSpanExporter, "jsonl"), (sqlite_exporter, "db")])
 def test_stores_hold_what_records_say(keep: Keep, tmp_path: Path, make: Callable[..., Any], ending: str) -> None:
     """Spans of every kind come back from a store as the records that are made of them."""

@@ -90,7 +90,7 @@ def test_format_is_the_one_that_the_target_holds(run: Run, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["y.traces.jsonl", "y.logs.jsonl"])
-@pytest.mark.parametrize("options", [["--format", "otlp"], []])
+@pytest.mark.parametrize("options", [["--format", "otlp"], pytest.param([], marks=pytest.mark.slow)])
 def test_a_target_named_by_its_signal_is_the_whole_store(
     run: Run, tmp_path: Path, name: str, options: list[str]
 ) -> None:
@@ -211,7 +211,7 @@ def test_what_cannot_be_converted_is_counted(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source_format", ["record", "otlp"])
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_last_line_without_its_newline_is_converted(run: Run, tmp_path: Path, source_format: str, count: int) -> None:
     """As a query counts it; a second time, also when the line has its newline and more behind it, nothing doubles."""
     path = written(tmp_path / "a.jsonl", source_format, SPANS[:count])
@@ -444,6 +444,7 @@ def test_killed_at_many_moments_it_ends_as_in_one_go(tmp_path: Path, run: Run, s
     assert [file for file in os.listdir(tmp_path / "out") if ".convert" in file] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C of another process is POSIX")
 def test_ctrl_c_leaves_what_the_same_command_goes_on_from(tmp_path: Path) -> None:
     """It ends with 130 and says so; the next run does the rest."""
@@ -463,6 +464,7 @@ def test_ctrl_c_leaves_what_the_same_command_goes_on_from(tmp_path: Path) -> Non
     assert held(tmp_path / "b.jsonl") == held(path)
 
 
+@pytest.mark.slow
 def test_others_may_write_the_source_meanwhile(tmp_path: Path, run: Run) -> None:
     """What was there is converted; the next run takes the rest."""
     path = written(tmp_path / "a.jsonl", "record", many(500))

@@ -83,6 +83,7 @@ def test_a_closed_reader_says_so(store: StoreUnderTest) -> None:
         list(reader.query_executions())
 
 
+@pytest.mark.slow
 def test_a_reader_may_be_closed_while_other_threads_ask(store: StoreUnderTest) -> None:
     """Whatever the moment, a question is answered or refused with a sentence; the process lives on."""
     store.write(*(make_span(n) for n in range(2_000)))

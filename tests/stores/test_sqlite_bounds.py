@@ -43,6 +43,7 @@ def writer_of(store: StoreUnderTest, max_bytes: int) -> SqliteWriter:
     return writer
 
 
+@pytest.mark.slow
 def test_several_processes_at_full_speed_stay_near_the_bound(store: StoreUnderTest) -> None:
     """They write twelve times of what may be kept, as fast as they can; a file never shrinks, so its size tells."""
     script = WRITER.format(tests=str(Path(__file__).parents[1]), path=str(store.path))

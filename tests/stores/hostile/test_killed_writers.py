@@ -246,6 +246,7 @@ def test_a_writer_that_is_killed_while_the_oldest_are_removed_harms_nothing(
     assert asking.answers > 0
 
 
+@pytest.mark.slow
 def test_writers_that_live_shortly_keep_the_bound_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty programs that each write a little, one after the other, leave no more than one that writes it all."""
     monkeypatch.setenv("OTEL_TRACKER_SQLITE_MAX_BYTES", "500000")
