@@ -472,11 +472,29 @@ def has_metrics(tracer: Tracer) -> bool:
 _write_lock = threading.RLock()
 
 
+_FORK_WAIT_S = 1.0
+
+
+def _keep_writers_out() -> None:
+    """Before a fork: a writer also holds locks of the SDK's containers, which nobody would release in the child."""
+    if _write_lock.acquire(timeout=_FORK_WAIT_S):
+        _forking_threads.add(threading.get_ident())
+
+
+def _let_writers_in() -> None:
+    if threading.get_ident() in _forking_threads:
+        _forking_threads.discard(threading.get_ident())
+        _write_lock.release()
+
+
 def _renew_lock() -> None:
-    """Another thread may have held the lock at the moment of a fork; in the child nobody would release it."""
+    """In the child the lock is another one, in case that a writer could not be kept out in time."""
     global _write_lock
+    _forking_threads.clear()
     _write_lock = threading.RLock()
 
 
+_forking_threads: set[int] = set()
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(before=_keep_writers_out, after_in_parent=_let_writers_in, after_in_child=_renew_lock)
