@@ -116,10 +116,10 @@ def _size_of(connection: sqlite3.Connection, victim: Victim) -> Removed:
     if victim.trace_id is None:
         return Removed(events=1)
     sql = """
-        SELECT (SELECT count(*) FROM stored_spans WHERE trace_id = ?1),
-               (SELECT count(*) FROM stored_events WHERE trace_id = ?1)
+        SELECT (SELECT count(*) FROM stored_spans WHERE trace_id = ?),
+               (SELECT count(*) FROM stored_events WHERE trace_id = ?)
     """
-    return Removed(1, *connection.execute(sql, (victim.trace_id,)).fetchone())
+    return Removed(1, *connection.execute(sql, (victim.trace_id, victim.trace_id)).fetchone())
 
 
 def _bound_ns(retention: Retention, in_use: int) -> int:

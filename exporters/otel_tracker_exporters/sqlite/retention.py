@@ -36,12 +36,12 @@ _GROUP_ROWS = 20
 
 _INDEX_NAMES = "SELECT name FROM sqlite_master WHERE type = 'index'"
 _DROP_FUNCTION = """
-    DELETE FROM functions WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM stored_spans WHERE function_id = ?1)
+    DELETE FROM functions WHERE id = ? AND NOT EXISTS (SELECT 1 FROM stored_spans WHERE function_id = functions.id)
 """
 _DROP_RESOURCE = """
-    DELETE FROM resources WHERE id = ?1
-        AND NOT EXISTS (SELECT 1 FROM stored_spans WHERE resource_id = ?1)
-        AND NOT EXISTS (SELECT 1 FROM stored_events WHERE resource_id = ?1)
+    DELETE FROM resources WHERE id = ?
+        AND NOT EXISTS (SELECT 1 FROM stored_spans WHERE resource_id = resources.id)
+        AND NOT EXISTS (SELECT 1 FROM stored_events WHERE resource_id = resources.id)
 """
 
 
