@@ -5,7 +5,7 @@ What a span rarely has (events, links, a status, a lock of its own) lies on the 
 all spans of a tracer share is read from the tracer, and its attributes are a plain dict until the SDK's container has
 something to do: to clean a value, to cut a text, to drop the oldest.
 
-Private to the SDK and relied on here, and nowhere else:
+Private to OpenTelemetry and relied on in this package, nowhere else; what it is of the SDK, in this file alone:
 
 - of ``Span`` and ``ReadableSpan``: the fields ``_name _context _parent _kind _start_time _end_time _attributes _events
   _links _status _resource _lock _limits _sampler _span_processor _instrumentation_info _instrumentation_scope
@@ -14,7 +14,7 @@ Private to the SDK and relied on here, and nowhere else:
 - of ``Tracer``: ``_span_limits``, ``_instrumentation_scope``, ``_tracer_config``, ``_tracer_metrics``;
 - of ``SynchronousMultiSpanProcessor``: ``_span_processors``; of a processor: ``_on_ending``;
 - of ``BoundedAttributes``: ``_immutable``, ``_set_items``; of samplers: ``_decision``, ``_root``, the other delegates;
-- of the API: that a `SpanContext` is a tuple of six, and ``NonRecordingSpan._context``.
+- of the API, in ``engine`` too: ``trace._TRACER_PROVIDER``, a span's ``_context``, and that this is a tuple of six.
 
 `otel_tracker.leanspan.check` compares a lean span with an SDK span before the engine is used.
 """
