@@ -39,6 +39,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler, T
 from opentelemetry.trace import Tracer
 
 from otel_tracker import disable, enable, span, traced
+from otel_tracker.processors import DurableSpanProcessor
 
 WITHOUT_CAPTURE = traced(capture_args=False, capture_result=False)
 WITH_CAPTURE = traced(capture_args=True, capture_result=True)
@@ -132,12 +133,12 @@ def unsampled_root(sampler: Sampler, name: str) -> list[Row]:
     ]
 
 
-def processor(made: Callable[[], SpanProcessor], name: str) -> list[Row]:
+def processor(made: Callable[[], SpanProcessor], name: str, bar: float | None = None) -> list[Row]:
     """Another processor than the one that B has; ours beside the SDK's decorator."""
     bench = Bench(made())
     around = recorded_parent(bench.tracer)
     return [
-        bench.row(name, ADD, WITHOUT_CAPTURE, around=around),
+        bench.row(name, ADD, WITHOUT_CAPTURE, bar, around),
         bench.row(f"SDK's decorator, {name}", ADD, sdk_decorator(bench.tracer), around=around),
     ]
 
@@ -148,6 +149,7 @@ ROWS: dict[str, Callable[[], list[Row]]] = {
     "portable": portable,
     "ratio-0": partial(unsampled_root, ParentBased(TraceIdRatioBased(0)), "ratio 0"),
     "always-off": partial(unsampled_root, ALWAYS_OFF, "ALWAYS_OFF"),
+    "durable": partial(processor, lambda: DurableSpanProcessor(NullExporter()), "DurableSpanProcessor", 0.25),
     "batch": partial(processor, lambda: BatchSpanProcessor(NullExporter()), "BatchSpanProcessor"),
     "both-ends": partial(processor, DiscardAtBothEnds, "on_start and on_end"),
 }

@@ -38,6 +38,7 @@ PARTS = {
     "portable": Part({"OTEL_TRACKER_SPAN_ENGINE": "sdk"}),
     "ratio-0": Part(),
     "always-off": Part(),
+    "durable": Part(),
     "batch": Part(),
     "both-ends": Part(),
     "sdk-disabled": Part({"OTEL_SDK_DISABLED": "true"}),

@@ -14,6 +14,8 @@ from otel_tracker.version import __version__
 
 if TYPE_CHECKING:
     from otel_tracker.capture import Sensitive as Sensitive
+    from otel_tracker.delivery.counts import DeliveryReport as DeliveryReport
+    from otel_tracker.delivery.lanes import delivery_report as delivery_report
     from otel_tracker.errors import OtelTrackerError as OtelTrackerError
     from otel_tracker.events import track as track
     from otel_tracker.lifecycle import configure as configure
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from otel_tracker.tracing.switch import enable as enable
 
 _HOMES = {
+    "DeliveryReport": "otel_tracker.delivery.counts",
     "EventRecord": "otel_tracker.records",
     "OtelTrackerError": "otel_tracker.errors",
     "Sensitive": "otel_tracker.capture",
@@ -37,6 +40,7 @@ _HOMES = {
     "Statistics": "otel_tracker.stats",
     "StoreReader": "otel_tracker.query",
     "configure": "otel_tracker.lifecycle",
+    "delivery_report": "otel_tracker.delivery.lanes",
     "disable": "otel_tracker.tracing.switch",
     "enable": "otel_tracker.tracing.switch",
     "flush": "otel_tracker.lifecycle",
@@ -48,6 +52,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "DeliveryReport",
     "EventRecord",
     "OtelTrackerError",
     "Sensitive",
@@ -56,6 +61,7 @@ __all__ = [
     "StoreReader",
     "__version__",
     "configure",
+    "delivery_report",
     "disable",
     "enable",
     "flush",

@@ -10,11 +10,13 @@ import logging
 import sys
 import threading
 from contextlib import suppress
+from time import monotonic
 
 logger = logging.getLogger("otel_tracker")
 
 _MAX_REMEMBERED = 1_000
 _said: set[str] = set()
+_again_s: dict[str, float] = {}
 _lock = threading.Lock()
 
 
@@ -27,6 +29,17 @@ def say_once(sentence: str, *, level: int = logging.WARNING, key: str | None = N
         _said.add(remembered)
     with suppress(Exception):  # a handler of the program's own failed; there is nobody left to tell
         logger.log(level, "%s", sentence)
+
+
+def say_rarely(sentence: str, *, key: str, every_s: float = 600.0) -> None:
+    """Log a sentence about something that lasts, again only after ``every_s`` seconds."""
+    now_s = monotonic()
+    with _lock:
+        if now_s < _again_s.get(key, 0.0) or len(_again_s) >= _MAX_REMEMBERED:
+            return
+        _again_s[key] = now_s + every_s
+    with suppress(Exception):
+        logger.warning("%s", sentence)
 
 
 def report_internal_error(where: str, error: BaseException) -> None:
@@ -58,3 +71,4 @@ def forget_said() -> None:
     """Start again with nothing said (a new configuration deserves its own warnings)."""
     with _lock:
         _said.clear()
+        _again_s.clear()

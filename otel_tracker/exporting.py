@@ -24,33 +24,25 @@ LOCAL_DELAY_MS = 1_000
 """How long a processor may hold records back from a local store: what a SIGKILL can take."""
 
 
-class _TellingFailures:
-    """Remembers that a batch was refused: the SDK's processors throw an exporter's answer away."""
+class RecordSpanExporter(SpanExporter):
+    """Hands spans to a store's writer: as records, or with ``texts`` most of them as those (see `SpanTexts`).
 
-    _has_failed = False
-
-    def take_failure(self) -> bool:
-        """Whether a batch could not be stored since this was last asked."""
-        has_failed, self._has_failed = self._has_failed, False
-        return has_failed
-
-
-class RecordSpanExporter(_TellingFailures, SpanExporter):
-    """Hands spans to a store's writer: as records, or with ``texts`` most of them as those (see `SpanTexts`)."""
+    The constants are for the processor in front: how long it may hold spans back, what tells this destination from
+    others, and that the writer says itself why it cannot store something.
+    """
 
     schedule_delay_ms = LOCAL_DELAY_MS
+    explains_failures = True
 
     def __init__(self, writer: StoreWriter, texts: SpanTexts | None = None) -> None:
+        self.destination = writer.location
         self._writer = writer
         self._texts = texts
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Store the spans; FAILURE, said once in the log by the store, when that is not possible."""
         items = _span_records(spans) if self._texts is None else _span_texts(spans, self._texts)
-        if self._writer.write(items):
-            return SpanExportResult.SUCCESS
-        self._has_failed = True
-        return SpanExportResult.FAILURE
+        return SpanExportResult.SUCCESS if self._writer.write(items) else SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
         """Close the store; every later `export` is a FAILURE."""
@@ -61,20 +53,20 @@ class RecordSpanExporter(_TellingFailures, SpanExporter):
         return True
 
 
-class RecordLogExporter(_TellingFailures, LogRecordExporter):
+class RecordLogExporter(LogRecordExporter):
     """The same for the events among log records."""
 
     schedule_delay_ms = LOCAL_DELAY_MS
+    explains_failures = True
 
     def __init__(self, writer: StoreWriter) -> None:
+        self.destination = writer.location
         self._writer = writer
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Store the events among the log records; as `RecordSpanExporter.export`."""
-        if self._writer.write(_event_records(batch)):
-            return LogRecordExportResult.SUCCESS
-        self._has_failed = True
-        return LogRecordExportResult.FAILURE
+        is_stored = self._writer.write(_event_records(batch))
+        return LogRecordExportResult.SUCCESS if is_stored else LogRecordExportResult.FAILURE
 
     def shutdown(self) -> None:
         """Close the store; every later `export` is a FAILURE."""

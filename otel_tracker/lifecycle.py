@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from otel_tracker import capture, redaction, settings
+from otel_tracker.delivery import lanes
 from otel_tracker.diagnostics import logger, report_internal_error, say_once, set_log_level
 from otel_tracker.tracing import defaults, engine
 from otel_tracker.tracing.switch import is_sdk_disabled
 
 if TYPE_CHECKING:
+    from otel_tracker.guards import Guards
     from otel_tracker.providers import Installation
 
 DEFAULT_TIMEOUT_S = 10.0
 
+# A guard's share of the exit's time for delivering; the rest is for putting on disk what was not delivered.
+_GUARDED_SHARE = 0.8
+_LAST_S = 0.2
+
 _lock = threading.RLock()
 _installation: Installation | None = None
+_guards: Guards | None = None
 _is_shut_down = False
 
 
@@ -64,16 +72,16 @@ def start(*, auto_instrumentation_version: str | None = None) -> None:
                 "Mend the variable that the sentence names."
             )
             return
+        _guard()
         logger.debug("effective settings: %s", settings.effective())
 
 
 def flush(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
     """Deliver what has ended so far; False when that took longer than ``timeout_s`` seconds or failed. Never raises.
 
-    A batch that a local store refused since the last call is a failure too.
+    What a destination did not take is not lost: it is sent again, see `delivery_report`.
     """
-    is_flushed = _within(timeout_s, _flushes())
-    return not _has_lost_a_batch() and is_flushed
+    return _within(timeout_s, _flushes(timeout_s))
 
 
 def shutdown(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
@@ -87,7 +95,8 @@ def shutdown(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
         if made is None:
             return True
         _is_shut_down = True
-    return _within(timeout_s, [*_flushes(), *_shutdowns(made)])
+    lanes.grant(timeout_s)
+    return _within(timeout_s + _LAST_S, [*_shutdowns(made), _is_all_delivered])
 
 
 def _apply(arguments: dict[str, Any]) -> None:
@@ -107,6 +116,16 @@ def forget_cached_settings() -> None:
     engine.reset()
 
 
+def _guard() -> None:
+    """See to ends of the process that the SDK does not hear of; once, for a fork takes it along."""
+    global _guards
+    if _guards is None:
+        from otel_tracker.guards import Guards
+
+        _guards = Guards(_deliver_before_the_end)
+        _guards.install(handles_signals=settings.DELIVERY_SIGNALS.read())
+
+
 def _propagate_into_threads() -> None:
     """Let threads and executors continue the trace of whoever starts them (upstream's threading instrumentor)."""
     try:
@@ -119,18 +138,24 @@ def _propagate_into_threads() -> None:
         report_internal_error("propagating context into threads", error)
 
 
-def _flushes() -> list[Callable[[], Any]]:
+def _flushes(timeout_s: float) -> list[Callable[[], Any]]:
     from opentelemetry import _logs, trace
 
     providers: Iterable[Any] = (trace.get_tracer_provider(), _logs.get_logger_provider())
-    return [provider.force_flush for provider in providers if hasattr(provider, "force_flush")]
+    timeout_ms = max(1, int(timeout_s * 1e3))
+    return [partial(provider.force_flush, timeout_ms) for provider in providers if hasattr(provider, "force_flush")]
 
 
-def _has_lost_a_batch() -> bool:
-    """Asks every exporter, so that each forgets: a failure is told once."""
-    exporters = [] if _installation is None else _installation.exporters
-    failures = [exporter.take_failure() for exporter in exporters if hasattr(exporter, "take_failure")]
-    return any(failures)
+def _deliver_before_the_end() -> None:
+    """What a guard does: deliver, and put on disk what could not be delivered in time."""
+    flush(settings.DELIVERY_EXIT_TIMEOUT_S.read() * _GUARDED_SHARE)
+    lanes.park()
+    lanes.leave_report()
+
+
+def _is_all_delivered() -> bool:
+    report = lanes.delivery_report()
+    return not (report.in_journal or report.queued)
 
 
 def _shutdowns(made: Installation) -> list[Callable[[], Any]]:
@@ -160,6 +185,10 @@ def _within(timeout_s: float, actions: list[Callable[[], Any]]) -> bool:
 
     deadline_s = monotonic() + timeout_s
     worker = threading.Thread(target=run, name="otel-tracker-flush", daemon=True)
-    worker.start()
+    try:
+        worker.start()
+    except RuntimeError:  # no more threads, or the interpreter is about to end
+        run()
+        return all(results)
     worker.join(max(0.0, deadline_s - monotonic()))
     return not worker.is_alive() and all(results)

@@ -1,32 +1,148 @@
-"""What stands between the SDK and an exporter: the batch processors, with delays that fit the destination.
+"""What stands between the SDK and an exporter: processors that lose nothing and never hold up the program.
 
-A local store is written every second, so that a killed process loses at most that; a remote one as the SDK does.
-``OTEL_BSP_*`` and ``OTEL_BLRP_*`` go before both.
+They take the place of the SDK's batch processors, with the same arguments and the same variables (``OTEL_BSP_*``,
+``OTEL_BLRP_*``). A local store is written every second unless those say otherwise, so that a killed process loses at
+most that; a remote one as the SDK does. How they work is told in `otel_tracker.delivery`.
 """
 
 from __future__ import annotations
 
-import os
+import copy
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from opentelemetry.sdk._logs import LogRecordProcessor
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
-from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
+from opentelemetry.sdk._logs.export import LogRecordExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from otel_tracker.delivery import lanes
+from otel_tracker.delivery.codec import Codec
+from otel_tracker.delivery.journal import Journal
+from otel_tracker.delivery.lane import Lane
+from otel_tracker.delivery.limits import EVENTS, SPANS, limits_of
+from otel_tracker.delivery.log_codec import LOG_CODEC
+from otel_tracker.delivery.span_codec import SPAN_CODEC
+from otel_tracker.settings import DELIVERY_EXIT_TIMEOUT_S, DELIVERY_JOURNAL_MAX_BYTES
+
+Item = TypeVar("Item")
+
+_SAMPLED = 1
 
 
-def span_processor(exporter: SpanExporter) -> SpanProcessor:
-    """A processor that hands batches of ended spans to the exporter, on a thread of its own."""
-    return BatchSpanProcessor(exporter, schedule_delay_millis=_delay_ms(exporter, "OTEL_BSP_SCHEDULE_DELAY"))
+class DurableSpanProcessor(SpanProcessor):
+    """Delivers ended, sampled spans to ``span_exporter``, in batches, on a thread of its own.
+
+    In memory wait at most ``max_queue_size`` spans, beyond that and behind an exporter that refuses them they wait in
+    a journal on disk. ``schedule_delay_millis`` is how long a span may wait for its batch. What could not be
+    delivered when the process ends goes out at the next start.
+    """
+
+    def __init__(
+        self,
+        span_exporter: SpanExporter,
+        max_queue_size: int | None = None,
+        schedule_delay_millis: float | None = None,
+        max_export_batch_size: int | None = None,
+        export_timeout_millis: float | None = None,
+    ) -> None:
+        self.span_exporter = span_exporter
+        self._limits = limits_of(
+            SPANS,
+            max_queue_size=max_queue_size,
+            schedule_delay_ms=schedule_delay_millis,
+            max_batch_size=max_export_batch_size,
+            export_timeout_ms=export_timeout_millis,
+            exporter=span_exporter,
+        )
+        self._lane = _lane(span_exporter, SPAN_CODEC, SPANS, self._limits)
+        self._put = self._lane.put
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Take the span in, when it is sampled."""
+        context = span.context
+        if context is not None and context.trace_flags & _SAMPLED:
+            self._put(span)
+
+    def shutdown(self) -> None:
+        """Deliver what waits and close the exporter, within ``OTEL_TRACKER_DELIVERY_EXIT_TIMEOUT_S`` seconds."""
+        _shut_down(self._lane)
+
+    def force_flush(self, timeout_millis: int | None = None) -> bool:
+        """Deliver what waits; False when that failed or took longer, by default than the export timeout."""
+        return self._lane.flush(self._limits.export_timeout_s if timeout_millis is None else timeout_millis / 1e3)
 
 
-def log_record_processor(exporter: LogRecordExporter) -> LogRecordProcessor:
-    """The same for events."""
-    return BatchLogRecordProcessor(exporter, schedule_delay_millis=_delay_ms(exporter, "OTEL_BLRP_SCHEDULE_DELAY"))
+class DurableLogRecordProcessor(LogRecordProcessor):
+    """The same for log records, which is what events are; see `DurableSpanProcessor`."""
+
+    def __init__(
+        self,
+        exporter: LogRecordExporter,
+        schedule_delay_millis: float | None = None,
+        max_export_batch_size: int | None = None,
+        export_timeout_millis: float | None = None,
+        max_queue_size: int | None = None,
+    ) -> None:
+        self.exporter = exporter
+        self._limits = limits_of(
+            EVENTS,
+            max_queue_size=max_queue_size,
+            schedule_delay_ms=schedule_delay_millis,
+            max_batch_size=max_export_batch_size,
+            export_timeout_ms=export_timeout_millis,
+            exporter=exporter,
+        )
+        self._lane = _lane(exporter, LOG_CODEC, EVENTS, self._limits)
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Take the log record in, without its context, which may hold on to a lot."""
+        log = copy.copy(log_record.log_record)
+        log.context = _NO_CONTEXT
+        resource = log_record.resource if log_record.resource is not None else Resource.get_empty()
+        self._lane.put(ReadableLogRecord(log, resource, log_record.instrumentation_scope, log_record.limits))
+
+    def shutdown(self) -> None:
+        """Deliver what waits and close the exporter; as `DurableSpanProcessor.shutdown`."""
+        _shut_down(self._lane)
+
+    def force_flush(self, timeout_millis: int | None = None) -> bool:
+        """Deliver what waits; as `DurableSpanProcessor.force_flush`."""
+        return self._lane.flush(self._limits.export_timeout_s if timeout_millis is None else timeout_millis / 1e3)
 
 
-def _delay_ms(exporter: object, variable: str) -> float | None:
-    """The exporter's own ``schedule_delay_ms``, or None for what the SDK reads from the environment."""
-    if os.environ.get(variable, "").strip():
-        return None
-    delay_ms = getattr(exporter, "schedule_delay_ms", None)
-    return float(delay_ms) if isinstance(delay_ms, (int, float)) else None
+_NO_CONTEXT = Context()
+
+
+def _lane(exporter: Any, codec: Codec[Item], signal: str, limits: Any) -> Lane[Item]:
+    destination = destination_of(exporter)
+    journal = Journal(signal, destination, DELIVERY_JOURNAL_MAX_BYTES.read())
+    return Lane(exporter, codec, signal=signal, destination=destination, limits=limits, journal=journal)
+
+
+def _shut_down(lane: Lane[Any]) -> None:
+    with lanes.exit_time(lane, DELIVERY_EXIT_TIMEOUT_S.read()) as end_by_s:
+        lane.shutdown(end_by_s)
+
+
+def destination_of(exporter: object) -> str:
+    """What tells an exporter's destination from others, in this process and in the next; without secrets.
+
+    Its own ``destination``, else its class and, where it has one, its endpoint without user, password and query.
+    """
+    own = getattr(exporter, "destination", None)
+    if isinstance(own, str) and own:
+        return own
+    kind = f"{type(exporter).__module__}.{type(exporter).__qualname__}"
+    endpoint = getattr(exporter, "_endpoint", None)
+    return f"{kind} {_without_secrets(endpoint)}" if isinstance(endpoint, str) and endpoint else kind
+
+
+def _without_secrets(endpoint: str) -> str:
+    try:
+        parts = urlsplit(endpoint)
+        return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    except ValueError:
+        return "an endpoint"

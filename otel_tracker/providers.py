@@ -23,7 +23,7 @@ from otel_tracker import settings
 from otel_tracker.attributes import SERVICE_NAME, TELEMETRY_DISTRO_NAME, TELEMETRY_DISTRO_VERSION
 from otel_tracker.destinations import event_destinations, metric_entry_points, span_destinations
 from otel_tracker.diagnostics import logger, report_internal_error, say_once
-from otel_tracker.processors import log_record_processor, span_processor
+from otel_tracker.processors import DurableLogRecordProcessor, DurableSpanProcessor
 from otel_tracker.version import __version__
 
 _EXPORTER_VARIABLES = ("OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_METRICS_EXPORTER")
@@ -31,22 +31,18 @@ _EXPORTER_VARIABLES = ("OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_METRI
 
 @dataclass(slots=True)
 class Installation:
-    """What was set up in this process: exporters, processors, and whether the providers are ours to shut down."""
+    """What was set up in this process: processors, and whether the providers are ours to shut down."""
 
     span_processors: list[SpanProcessor] = field(default_factory=list)
     log_record_processors: list[LogRecordProcessor] = field(default_factory=list)
-    exporters: list[Any] = field(default_factory=list)
     owns_providers: bool = False
 
 
 def install(*, auto_instrumentation_version: str | None = None) -> Installation:
-    """Put a batch processor for every destination behind the global providers, creating them where there are none."""
-    span_exporters = [destination.exporter for destination in span_destinations()]
-    event_exporters = [destination.exporter for destination in event_destinations()]
+    """Put a processor for every destination behind the global providers, creating them where there are none."""
     made = Installation(
-        span_processors=list(map(span_processor, span_exporters)),
-        log_record_processors=list(map(log_record_processor, event_exporters)),
-        exporters=[*span_exporters, *event_exporters],
+        span_processors=[DurableSpanProcessor(one.exporter) for one in span_destinations()],
+        log_record_processors=[DurableLogRecordProcessor(one.exporter) for one in event_destinations()],
     )
     existing = trace.get_tracer_provider()
     if isinstance(existing, trace.ProxyTracerProvider):

@@ -107,6 +107,14 @@ def parse_days(value: object) -> float:
     return days
 
 
+def parse_seconds(value: object) -> float:
+    """A number of seconds above 0, at most an hour."""
+    seconds = float(str(value).strip())
+    if not 0 < seconds <= 3_600:
+        raise ValueError(value)
+    return seconds
+
+
 def parse_bytes(value: object) -> int:
     """A number of bytes: plain, or with a unit such as ``256MiB`` or ``1.5 GB``."""
     match = _BYTES.fullmatch(str(value).strip())
@@ -249,6 +257,40 @@ REDACT_VALUES: Setting[tuple[str, ...]] = Setting(
     r"Set it to expressions such as EMP-\d{6}, or unset it.",
     "More regular expressions; what they match in any text is redacted. Comma-separated (write `\\x2c` for a comma).",
 )
+DELIVERY_EXIT_TIMEOUT_S = Setting(
+    "delivery_exit_timeout_s",
+    "OTEL_TRACKER_DELIVERY_EXIT_TIMEOUT_S",
+    2.0,
+    parse_seconds,
+    "a number of seconds above 0",
+    "Set it to 2, or unset it.",
+    "How many seconds the end of a process may take to deliver what waits; the rest goes out at the next start.",
+)
+DELIVERY_JOURNAL_DIR: Setting[str | None] = Setting(
+    "delivery_journal_dir",
+    "OTEL_TRACKER_DELIVERY_JOURNAL_DIR",
+    None,
+    parse_text,
+    "the path of a folder",
+    "Name a folder of your own, or unset it.",
+    "Where telemetry waits for a destination that does not take it; unset, `otel-tracker/journal` in "
+    "`XDG_STATE_HOME`, else a folder of yours in the temporary folder.",
+)
+DELIVERY_JOURNAL_MAX_BYTES = Setting(
+    "delivery_journal_max_bytes",
+    "OTEL_TRACKER_DELIVERY_JOURNAL_MAX_BYTES",
+    256 * 2**20,
+    parse_bytes,
+    "a number of bytes such as 256MiB",
+    "Set it to 256MiB, or to 0 for no limit.",
+    "How much may wait there for all destinations together; beyond it telemetry is dropped. 0 means no limit.",
+)
+DELIVERY_SIGNALS = _bool(
+    "delivery_signals",
+    "OTEL_TRACKER_DELIVERY_SIGNALS",
+    True,
+    "Whether SIGTERM, where the program does not handle it, delivers what waits before it ends the process.",
+)
 SQLITE_PATH = Setting(
     "sqlite_path",
     "OTEL_TRACKER_SQLITE_PATH",
@@ -326,6 +368,10 @@ TABLE: tuple[Setting[Any], ...] = (
     REDACT_ENABLED,
     REDACT_KEYS,
     REDACT_VALUES,
+    DELIVERY_EXIT_TIMEOUT_S,
+    DELIVERY_JOURNAL_DIR,
+    DELIVERY_JOURNAL_MAX_BYTES,
+    DELIVERY_SIGNALS,
     SQLITE_PATH,
     SQLITE_MAX_BYTES,
     SQLITE_MAX_AGE_DAYS,

@@ -83,7 +83,7 @@ class SpanTexts:
         if redact is not self._redacting:
             self._forget(redact)
         own_parts = getattr(span, "parts", None)
-        parts: Parts = _parts_of(span) if own_parts is None else own_parts()
+        parts: Parts = parts_of(span) if own_parts is None else own_parts()
         context, parent, name, kind, attributes, start_ns, end_ns, status, events, links, scope, resource, static = (
             parts
         )
@@ -214,7 +214,8 @@ class SpanTexts:
         self._functions.clear()
 
 
-def _parts_of(span: ReadableSpan) -> Parts:
+def parts_of(span: ReadableSpan) -> Parts:
+    """The parts of a span that is not ours."""
     return (
         span.context,
         span.parent,

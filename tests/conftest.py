@@ -14,6 +14,7 @@ from opentelemetry import context, trace
 from opentelemetry.util._once import Once
 
 from otel_tracker import diagnostics, enable, lifecycle, settings
+from otel_tracker.delivery import lanes
 from otel_tracker.tracing import switch
 
 if TYPE_CHECKING:
@@ -29,18 +30,24 @@ _THREAD_END_S = 5.0
 
 
 @pytest.fixture(autouse=True)
-def isolated(tmp_path: Path) -> Iterator[None]:
+def isolated(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing of the developer's environment before the test; afterwards the proof that nothing of ours is left."""
     variables = _without_variables()
     folder = os.getcwd()
     os.chdir(tmp_path)
     _forget_configuration()
+    lanes.forget_closed()
+    state_home = os.environ.get("XDG_STATE_HOME")
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
     threads, handlers = set(threading.enumerate()), list(diagnostics.logger.handlers)
     yield
     left = [*_left_in_process(), *_left_threads(threads), *_left_handlers(handlers)]
     _forget_everything(handlers)
     os.chdir(folder)
     os.environ.update(variables)
+    os.environ.pop("XDG_STATE_HOME")
+    if state_home is not None:
+        os.environ["XDG_STATE_HOME"] = state_home
     assert not left, f"the test left behind: {', '.join(left)}"
 
 

@@ -11,7 +11,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # `events` makes event records. The other two reach for the global logger provider: `providers` sets or joins it,
 # `lifecycle` flushes and closes it.
-LOGS_API_USERS = {"otel_tracker.events", "otel_tracker.providers", "otel_tracker.lifecycle", "otel_tracker.replaying"}
+LOGS_API_USERS = {
+    "otel_tracker.events",
+    "otel_tracker.providers",
+    "otel_tracker.lifecycle",
+    "otel_tracker.replaying",
+    "otel_tracker.delivery.log_codec",
+}
 
 # What decorated programs pay for at import time, and what must not come with it.
 HEAVY = ("opentelemetry.sdk", "opentelemetry.instrumentation", "otel_tracker_exporters", "flask", "django", "fastapi")

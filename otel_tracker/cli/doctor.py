@@ -12,8 +12,9 @@ from rich.text import Text
 from otel_tracker.cli.options import example, json_option
 from otel_tracker.cli.output import console_for, print_json_lines
 from otel_tracker.cli.text import visible
+from otel_tracker.doctor.delivered import check_delivery
 from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
-from otel_tracker.doctor.installed import check_instrumentors, check_selections, check_versions
+from otel_tracker.doctor.installed import check_instrumentors, check_launcher, check_selections, check_versions
 from otel_tracker.doctor.probe import check_probe
 from otel_tracker.doctor.stored import check_destinations, check_settings, check_store
 
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 
 _CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_versions,
+    check_launcher,
     check_selections,
     check_settings,
     check_destinations,
     check_instrumentors,
     check_store,
+    check_delivery,
     check_probe,
 )
 _STYLES = {OK: "green", NOTE: "yellow", PROBLEM: "bold red"}
@@ -37,9 +40,10 @@ _STYLES = {OK: "green", NOTE: "yellow", PROBLEM: "bold red"}
 def doctor(*, as_json: bool) -> None:
     """Say what is active and what is not, and prove it with a probe span.
 
-    Looks at the installed distros, exporters and instrumentors, at the settings in the environment and at the
-    store, then starts a small program under opentelemetry-instrument and reads its span back. The exit status is 1
-    when a problem was found.
+    Looks at the launcher, at the installed distros, exporters and instrumentors, at the settings in the environment,
+    at the store, and at what waits for a destination or was dropped; then starts a small program under
+    opentelemetry-instrument, whose span every destination has to take, and reads it back. The exit status is 1 when a
+    problem was found.
     """
     findings = [finding for check in _CHECKS for finding in check()]
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
@@ -10,6 +11,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 
 from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
+from otel_tracker.launch import launcher
 from otel_tracker.version import __version__
 
 _OWN = "otel_tracker"
@@ -29,6 +31,26 @@ def check_versions() -> Iterator[Finding]:
         except PackageNotFoundError:
             yield Finding("versions", PROBLEM, f"{package} is not installed. Run: pip install otel-tracker.")
     yield Finding("versions", OK, f"{', '.join(parts)}.")
+
+
+def check_launcher() -> Iterator[Finding]:
+    """Which `opentelemetry-instrument` starts programs here, and whether the shell finds the same."""
+    command = launcher()
+    if len(command) > 1:
+        yield Finding(
+            "launcher", NOTE, f"No opentelemetry-instrument is installed for {sys.executable}; its code is run instead."
+        )
+        return
+    in_shell = shutil.which("opentelemetry-instrument")
+    if in_shell is None or os.path.samefile(in_shell, command[0]):
+        yield Finding("launcher", OK, f"{command[0]}, with {sys.executable}.")
+        return
+    yield Finding(
+        "launcher",
+        NOTE,
+        f"{command[0]} belongs to this Python, but the shell finds {in_shell}, which is another environment's. "
+        "Activate this environment, or use `otel-tracker run`.",
+    )
 
 
 def check_selections() -> Iterator[Finding]:

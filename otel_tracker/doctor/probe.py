@@ -1,7 +1,11 @@
-"""The proof: a small program under the real launcher, in this environment, whose span is read back from the store."""
+"""The proof: a small program under the real launcher, in this environment.
+
+Every destination has to take its span, and from the store that commands read it is read back.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,21 +20,25 @@ from otel_tracker.stores import Place, default_place
 PROBE_NAME = "otel_tracker.doctor.probe"
 _TIMEOUT_S = 30
 _PROGRAM = f"""
-from otel_tracker import flush, span
+import json
+from otel_tracker import delivery_report, flush, span
 with span({PROBE_NAME!r}) as probe:
     context = probe.get_span_context()
 flush()
 print("probe", format(context.trace_id, "032x"), int(context.trace_flags.sampled))
+print("delivery", json.dumps(delivery_report().to_dict()))
 """
 
 
 def check_probe() -> Iterator[Finding]:
     """Start the probe and look for its span."""
+    printed, complaint = _run()
+    yield from _deliveries(printed, complaint)
     place = default_place()
     if place is None:
         yield Finding("probe", NOTE, "There is nothing to read a probe span back from.")
-        return
-    yield _verdict(place, *_run())
+    else:
+        yield _verdict(place, printed, complaint)
 
 
 def _run() -> tuple[str, str]:
@@ -43,6 +51,20 @@ def _run() -> tuple[str, str]:
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", str(error)
     return done.stdout, done.stderr
+
+
+def _deliveries(printed: str, complaint: str) -> Iterator[Finding]:
+    """Whether each destination took the probe's span."""
+    match = re.search(r"^delivery (\{.*\})$", printed, re.MULTILINE)
+    for one in json.loads(match[1])["destinations"] if match else ():
+        if one["signal"] != "spans" or not one["created"]:
+            continue
+        if one["exported"]:
+            yield Finding("probe", OK, f"{one['destination']} took the probe span.")
+        else:
+            yield Finding(
+                "probe", PROBLEM, f"{one['destination']} did not take the probe span: {_last_line(complaint)}."
+            )
 
 
 def _verdict(place: Place, printed: str, complaint: str) -> Finding:

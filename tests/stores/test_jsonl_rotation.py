@@ -248,7 +248,7 @@ def test_without_locks_batches_are_appended(
     path: Path, open_writer: OpenWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there is no flock the file only grows."""
-    monkeypatch.setattr("otel_tracker_exporters.jsonl.locking.fcntl", None)
+    monkeypatch.setattr("otel_tracker.file_locks.fcntl", None)
     writer = open_writer(1)
     for number in range(5):
         assert writer.write(spans(number))

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from otel_tracker.file_locks import unlock, wait_for_lock
 from otel_tracker.private_files import make_private_folder
-from otel_tracker_exporters.jsonl.locking import unlock, wait_for_lock
 from otel_tracker_exporters.jsonl.names import GZIP_SUFFIX
 from otel_tracker_exporters.jsonl.rotation import Rotation
 

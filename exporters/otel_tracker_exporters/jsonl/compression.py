@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from otel_tracker.diagnostics import logger, report_internal_error
-from otel_tracker_exporters.jsonl.locking import try_lock, unlock
+from otel_tracker.file_locks import try_lock, unlock
 from otel_tracker_exporters.jsonl.names import GZIP_SUFFIX, PART_SUFFIX, parts, put_aside_files
 
 STOP_WAIT_S = 1.0

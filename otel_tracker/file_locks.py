@@ -1,4 +1,4 @@
-"""The lock of a JSONL file: `flock`, which ends with the process that holds it, on the file itself.
+"""The lock of a file: `flock`, which ends with the process that holds it, on the file itself.
 
 Windows has none, and some file systems do not either; there nobody ever holds it.
 """

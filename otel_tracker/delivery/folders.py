@@ -1,0 +1,137 @@
+"""Where journals and the reports of processes lie, and whether that place can be trusted.
+
+``<state>/otel-tracker/journal/<destination>/`` holds the segments of one destination, ``reports/`` beside it what
+processes have left about themselves. The state directory is ``XDG_STATE_HOME``
+(https://specifications.freedesktop.org/basedir-spec/latest/), else a folder of this user's in the temporary folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from otel_tracker.delivery.segment import SUFFIX, header_of
+from otel_tracker.private_files import make_private_folder
+from otel_tracker.settings import DELIVERY_JOURNAL_DIR
+
+MAX_AGE_S = 30 * 86_400.0
+"""What has found no destination for so long is deleted."""
+
+
+class UntrustedFolderError(OSError):
+    """A folder that belongs to somebody else, or that others may write into."""
+
+
+def journal_root() -> Path:
+    """The folder of all journals; it need not exist."""
+    named = DELIVERY_JOURNAL_DIR.read()
+    return Path(os.path.abspath(named)) if named else _state_folder() / "journal"
+
+
+def reports_folder() -> Path:
+    """The folder of the reports that processes leave; it need not exist."""
+    named = DELIVERY_JOURNAL_DIR.read()
+    return journal_root() / "reports" if named else _state_folder() / "reports"
+
+
+def folder_of(signal: str, destination: str) -> Path:
+    """The folder of one destination's segments: the same in every process that sends there."""
+    return journal_root() / hashlib.sha256(f"{signal}\n{destination}".encode("utf-8", "replace")).hexdigest()[:20]
+
+
+def open_folder(folder: Path) -> None:
+    """Make a folder where it is missing, 0700; raises `UntrustedFolderError`, or OSError when it cannot be made."""
+    make_private_folder(folder)
+    for one in (folder, folder.parent):
+        check_folder(one)
+
+
+def segment_paths(folder: Path) -> list[Path]:
+    """The segments in a folder, oldest first; none where there is no folder that can be trusted."""
+    try:
+        check_folder(folder)
+        return sorted(Path(entry.path) for entry in os.scandir(folder) if entry.name.endswith(SUFFIX))
+    except OSError:
+        return []
+
+
+def all_segment_paths() -> Iterator[Path]:
+    """The segments of every destination."""
+    with suppress(OSError):
+        check_folder(journal_root())
+        for entry in os.scandir(journal_root()):
+            if entry.is_dir(follow_symlinks=False):
+                yield from segment_paths(Path(entry.path))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What lies in the journal for one destination; ``since_s`` is seconds since the epoch."""
+
+    destination: str
+    signal: str
+    files: int
+    bytes: int
+    since_s: float
+
+
+def waiting() -> list[Waiting]:
+    """What lies in all journals, a destination each, the longest waiting first."""
+    found: dict[tuple[str, str], Waiting] = {}
+    for path in all_segment_paths():
+        header = header_of(path)
+        with suppress(OSError):
+            status = path.stat()
+            key = (header.get("destination", "?"), header.get("signal", "?"))
+            known = found.get(key, Waiting(*key, 0, 0, status.st_mtime))
+            since_s = min(known.since_s, status.st_mtime)
+            found[key] = Waiting(*key, known.files + 1, known.bytes + status.st_size, since_s)
+    return sorted(found.values(), key=lambda one: one.since_s)
+
+
+def used_bytes() -> int:
+    """What all journals hold together."""
+    return sum(_size(path) for path in all_segment_paths())
+
+
+def is_outdated(path: Path) -> bool:
+    """Whether a segment has waited longer than `MAX_AGE_S`."""
+    try:
+        return time.time() - path.stat().st_mtime > MAX_AGE_S
+    except OSError:
+        return False
+
+
+def _state_folder() -> Path:
+    named = os.environ.get("XDG_STATE_HOME", "").strip()
+    if named and os.path.isabs(named):
+        return Path(named) / "otel-tracker"
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return Path(tempfile.gettempdir()) / f"otel-tracker-{user}"
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `UntrustedFolderError` for a folder that others could have prepared, OSError for none."""
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode):
+        raise UntrustedFolderError(f"{folder} is no folder")
+    if not hasattr(os, "getuid"):
+        return
+    if status.st_uid != os.getuid():
+        raise UntrustedFolderError(f"{folder} belongs to another user")
+    if status.st_mode & 0o022:
+        raise UntrustedFolderError(f"{folder} can be written by others")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,341 @@
+"""The way of ended spans, or of events, to one exporter: put in by any thread, handed over by a thread of its own.
+
+That thread starts with the first item, so that a process which has nothing to trace starts nothing, and again with
+the first item after a fork. Every wait has a deadline, whatever the exporter does: `flush` and `shutdown` wait for the
+thread and never call `export` themselves, unless no thread can be started.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from opentelemetry.context import Context, attach, detach
+
+from otel_tracker.delivery import lanes
+from otel_tracker.delivery.backlog import Backlog
+from otel_tracker.delivery.counts import Counts, DestinationReport
+from otel_tracker.delivery.sending import Sender
+from otel_tracker.delivery.untraced import untraced
+from otel_tracker.diagnostics import report_internal_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otel_tracker.delivery.codec import Codec
+    from otel_tracker.delivery.journal import Journal
+    from otel_tracker.delivery.limits import Limits
+
+Item = TypeVar("Item")
+
+AFTER_SHUTDOWN = "after_shutdown"
+
+# What is kept of the exit's time for an exporter that does not answer: first it is asked to close, which ends the
+# waiting of most, then what is left goes on disk.
+_LAST_SHARE = 0.2
+_FORK_WAIT_S = 0.1
+_THREAD_REST_S = 1.0
+_getpid = os.getpid
+
+
+class Lane(Generic[Item]):
+    """Delivers items to ``exporter``; its methods may be called from any thread and never raise.
+
+    An exporter may say ``may_repeat = False``: it must not get anything twice, not even when nobody knows whether it
+    got it once.
+    """
+
+    def __init__(
+        self, exporter: Any, codec: Codec[Item], *, signal: str, destination: str, limits: Limits, journal: Journal
+    ) -> None:
+        self.exporter = exporter
+        self.signal = signal
+        self.destination = destination
+        self._limits = limits
+        self._journal = journal
+        self._codec = codec
+        self._is_closed = self._is_exporter_closed = False
+        self._start_empty()
+        lanes.add(self)
+        if journal.has_left_behind():
+            self._begin()
+
+    def _start_empty(self) -> None:
+        may_repeat = bool(getattr(self.exporter, "may_repeat", True))
+        self._counts = Counts()
+        self._backlog: Backlog[Item] = Backlog(
+            self._codec, self._journal, self._counts, self._limits, may_repeat=may_repeat
+        )
+        self._queue = self._backlog.queue
+        self._is_hurried = self._is_ending = self._is_pausing = self._has_ended = False
+        self._sender = Sender(self.exporter, self._backlog, self._counts, self.destination, lambda: self._is_hurried)
+        self._created = itertools.count()
+        self._count = self._created.__next__
+        self._notice_at = 0 if self._is_closed else self._limits.max_batch_size
+        self._thread: threading.Thread | None = None
+        self._pid = 0  # of the process whose thread runs, 0 for none
+        self._told_pid = 0
+        self._begin_again_s = 0.0
+        self._asked = self._answered = 0
+        self._answer = True
+        self._sending = threading.Lock()
+
+    def put(self, item: Item) -> None:
+        """Take an item in: one append; at the bound of memory a write to the journal. Waits for nothing."""
+        self._count()
+        queue = self._queue
+        queue.append(item)
+        if self._pid != _getpid() or len(queue) >= self._notice_at:
+            self._notice()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Deliver what waits; False when that failed or took longer than ``timeout_s`` seconds."""
+        deadline_s = time.monotonic() + timeout_s
+        if self._backlog.is_empty or self._has_ended:
+            return self._backlog.is_empty
+        if not self._begin():
+            return self._deliver_here()
+        if self._thread is threading.current_thread():  # an exporter that flushes its own lane
+            return False
+        with self._told:
+            mine = self._ask()
+            self._wait(lambda: self._answered >= mine or self._backlog.is_empty, deadline_s)
+            return self._answer if self._answered >= mine else self._backlog.is_empty
+
+    def hurry(self) -> None:
+        """Begin to deliver what waits."""
+        if self._pid == _getpid():
+            with self._told:
+                self._ask()
+
+    def shutdown(self, end_by_s: float) -> None:
+        """Deliver what waits and close the exporter, by ``end_by_s`` of `time.monotonic`; the rest goes on disk."""
+        if self._is_closed:
+            return
+        self._is_closed, self._notice_at = True, 0
+        if self._pid == _getpid() or (not self._backlog.is_empty and self._begin()):
+            self._end_thread(end_by_s)
+        else:  # nothing was ever put in, or no thread can be started
+            self._deliver_here()
+            self._close_exporter()
+        self._backlog.park()
+        self._backlog.close()
+        lanes.remove(self)
+
+    def park(self) -> None:
+        """Put on disk what waits in memory: the process is about to be killed."""
+        self._backlog.park()
+
+    def pause(self) -> None:
+        """Let the thread deliver what waits and end, if it can at once: a fork is safest, and silent, without it."""
+        thread = self._thread
+        if thread is None or self._pid != _getpid() or thread is threading.current_thread():
+            return
+        with self._told:
+            self._is_pausing = True
+            self._wake.set()
+            self._wait(lambda: self._thread is not thread, time.monotonic() + _FORK_WAIT_S)
+            self._is_pausing = False
+        if self._thread is not thread:
+            thread.join(_FORK_WAIT_S)
+
+    def resume(self) -> None:
+        """Go on after a fork, when there is something to deliver."""
+        if not (self._is_closed or self._backlog.is_empty):
+            self._begin()
+
+    def start_anew(self) -> None:
+        """In a forked child: the thread is the parent's, and so is all that waits."""
+        self._backlog.forget()
+        self._start_empty()
+
+    def report(self) -> DestinationReport:
+        """What has become of everything that was put in."""
+        counts, backlog = self._counts, self._backlog
+        with backlog.lock:
+            return DestinationReport(
+                destination=self.destination,
+                signal=self.signal,
+                created=self._number_created(),
+                exported=counts.exported,
+                queued=backlog.queued,
+                in_journal=backlog.in_journal,
+                dropped=dict(counts.dropped),
+                unknown=counts.unknown,
+                recovered=counts.recovered,
+                spilled=counts.spilled,
+            )
+
+    def _notice(self) -> None:
+        """What `put` leaves to do: a closed lane, the first item of a process, a batch or a queue that is full."""
+        try:
+            if self._is_closed:
+                self._drop_late()
+                return
+            if self._pid != _getpid():
+                self._begin_in_this_process()
+            if len(self._queue) >= self._limits.max_queue_size:
+                self._backlog.spill()
+            elif len(self._queue) >= self._notice_at and self._pid and not self._wake.is_set():
+                self._wake.set()
+        except Exception as error:  # the observed program stands above
+            report_internal_error("taking in telemetry", error)
+
+    def _drop_late(self) -> None:
+        with self._backlog.lock:
+            self._counts.drop(AFTER_SHUTDOWN, len(self._queue))
+            self._queue.clear()
+
+    def _begin_in_this_process(self) -> None:
+        if self._pid:  # forked without the interpreter's knowledge (uWSGI): only the newest item is ours
+            item = self._queue.pop()
+            self.start_anew()
+            self._count()
+            self._queue.append(item)
+        self._begin()
+
+    def _begin(self) -> bool:
+        """Start the thread, unless it runs; False when none can be started."""
+        with self._backlog.lock:
+            if self._pid == _getpid():
+                return True
+            if time.monotonic() < self._begin_again_s:
+                return False
+            if self._told_pid != _getpid():  # made here and not earlier: gevent may have exchanged these classes since
+                self._wake, self._told, self._told_pid = threading.Event(), threading.Condition(), _getpid()
+            thread = threading.Thread(target=self._run, name=f"otel-tracker-{self.signal}", daemon=True)
+            self._thread, self._pid = thread, _getpid()
+            token = attach(Context())  # whose request this is does not concern the thread
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError):  # no more threads, or the interpreter is about to end
+                self._thread, self._pid = None, 0
+                self._begin_again_s = time.monotonic() + _THREAD_REST_S
+                return False
+            finally:
+                detach(token)
+            return True
+
+    def _run(self) -> None:
+        with untraced():
+            try:
+                self._backlog.claim()
+                self._serve()
+            except Exception as error:
+                report_internal_error("delivering telemetry", error)
+            finally:
+                self._leave()
+
+    def _serve(self) -> None:
+        while True:
+            self._wake.wait(self._rest_s())
+            self._wake.clear()
+            is_last = self._is_ending or self._is_pausing
+            if self._is_ending or self._answered < self._asked or self._sender.may_try():
+                self._work()
+            if is_last and self._may_leave():
+                return
+
+    def _rest_s(self) -> float:
+        if self._sender.again_s:
+            return max(0.0, self._sender.again_s - time.monotonic())
+        return 0.0 if self._backlog.is_crowded else self._limits.delay_s
+
+    def _work(self) -> None:
+        asked = self._asked
+        is_done = self._deliver(None if self._is_ending else self._number_created())
+        if asked > self._answered:
+            with self._told:
+                self._answered, self._answer = asked, is_done
+                self._told.notify_all()
+        lanes.leave_report_now_and_then()
+
+    def _may_leave(self) -> bool:
+        """End the thread, unless it is needed again; under the lock, so that whoever waits knows which."""
+        if self._is_ending:
+            self._close_exporter()
+        with self._told:
+            if self._is_ending or self._is_pausing:
+                self._has_ended = self._is_ending
+                self._leave()
+                return True
+            return False
+
+    def _leave(self) -> None:
+        with self._told:
+            if self._thread is threading.current_thread():
+                self._thread, self._pid = None, 0
+            self._told.notify_all()
+
+    def _deliver(self, number: int | None) -> bool:
+        """Deliver what waits, or until so many of all that were created are settled; False when some is refused."""
+        try:
+            while not self._is_hurried:
+                is_taken = self._sender.send()
+                if not is_taken:
+                    return is_taken is None
+                if number is not None and self._number_created() - len(self._backlog) >= number:
+                    return True
+        except Exception as error:
+            report_internal_error("delivering telemetry", error)
+        return False
+
+    def _number_created(self) -> int:
+        return int(repr(self._created)[len("count(") : -1])  # to copy it, which could be asked, is deprecated
+
+    def _deliver_here(self) -> bool:
+        """Deliver on the calling thread, unless another does."""
+        if not self._sending.acquire(blocking=False):
+            return False
+        try:
+            with untraced():
+                return self._deliver(None)
+        finally:
+            self._sending.release()
+
+    def _end_thread(self, end_by_s: float) -> None:
+        last_s = max(0.0, end_by_s - time.monotonic()) * _LAST_SHARE
+        with self._told:
+            self._is_ending = True
+            self._wake.set()
+            if self._wait(lambda: self._thread is None, end_by_s - last_s):
+                return
+            self._is_hurried = True
+            if self._wait(lambda: self._thread is None, end_by_s - last_s / 2):
+                return
+        self._close_elsewhere()
+        with self._told:
+            self._wait(lambda: self._thread is None, end_by_s)
+
+    def _close_elsewhere(self) -> None:
+        """Ask the exporter to close while its thread waits inside it."""
+        try:
+            threading.Thread(target=self._close_exporter, name="otel-tracker-close", daemon=True).start()
+        except (RuntimeError, MemoryError) as error:
+            report_internal_error("closing an exporter", error)
+
+    def _close_exporter(self) -> None:
+        if self._is_exporter_closed:
+            return
+        self._is_exporter_closed = True
+        try:
+            self.exporter.shutdown()
+        except Exception as error:  # an exporter of anybody's
+            report_internal_error("closing an exporter", error)
+
+    def _ask(self) -> int:
+        self._asked += 1
+        self._wake.set()
+        return self._asked
+
+    def _wait(self, is_so: Callable[[], bool], deadline_s: float) -> bool:
+        """Wait, under the lock, until something is so; False when it is not in time."""
+        while not is_so():
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            self._told.wait(left_s)
+        return True

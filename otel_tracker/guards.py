@@ -1,0 +1,80 @@
+"""Delivers what waits when a process ends in a way that runs no exit handler of the interpreter.
+
+SIGTERM kills a program that does not handle it; children of `multiprocessing` and its pools, and those of Celery, end
+with `os._exit`. Everything here waits for others to be imported, and nothing is installed over somebody else's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from wrapt import register_post_import_hook
+
+from otel_tracker.delivery.postponing import do_or_postpone
+from otel_tracker.diagnostics import logger, report_internal_error
+
+Deliver = Callable[[], object]
+
+
+class Guards:
+    """The guards of a process and, as they survive a fork, of its children; ``deliver`` must not raise."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self._is_ending = False
+
+    def install(self, *, handles_signals: bool) -> None:
+        """Install what there is to install; call it once a process."""
+        if handles_signals:
+            self._guard_sigterm()
+        register_post_import_hook(self._guard_multiprocessing, "multiprocessing.util")
+        register_post_import_hook(self._guard_celery, "celery.signals")
+
+    def _guard_sigterm(self) -> None:
+        """Only where the signal would kill at once: who handles it ends the program in an orderly way."""
+        if threading.current_thread() is not threading.main_thread() or os.name != "posix":
+            return
+        try:
+            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, self._on_sigterm)
+        except (ValueError, OSError) as error:  # an interpreter inside another program
+            logger.debug("SIGTERM cannot be handled here: %s", error)
+
+    def _on_sigterm(self, number: int, _frame: FrameType | None) -> None:
+        if not self._is_ending:  # a second one while the first is being dealt with
+            self._is_ending = True
+            do_or_postpone(lambda: self._deliver_and_die(number))
+
+    def _deliver_and_die(self, number: int) -> None:
+        """Deliver and send the signal again, so that the process ends by it, with the status that shows that."""
+        try:
+            self._deliver()
+        finally:
+            self._is_ending = False
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    def _guard_multiprocessing(self, util: Any) -> None:
+        """A child runs its finalizers and then `os._exit`; those that its parent had are gone."""
+
+        def in_child(_: object) -> None:
+            util.Finalize(None, self._deliver, exitpriority=0)
+
+        try:
+            util.register_after_fork(self, in_child)
+        except Exception as error:
+            report_internal_error("guarding multiprocessing", error)
+
+    def _guard_celery(self, signals: Any) -> None:
+        def on_shutdown(**_: object) -> None:
+            self._deliver()
+
+        try:
+            signals.worker_process_shutdown.connect(on_shutdown, weak=False)
+        except Exception as error:
+            report_internal_error("guarding Celery's workers", error)

@@ -1,0 +1,1 @@
+"""What keeps spans and events until a destination has them."""
