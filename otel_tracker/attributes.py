@@ -46,5 +46,8 @@ OUTCOME_CANCELLED: Final = "cancelled"
 # JSON text with what of a stored record OpenTelemetry cannot say; only what is written out or replayed ever has it.
 RECORD: Final = "otel_tracker.record"
 
+# Which process a span runs in that has only begun; see `otel_tracker.presence`.
+PROCESS: Final = "otel_tracker.process"
+
 SCOPE: Final = "otel_tracker"
 """The instrumentation scope of every span and event that this package creates."""

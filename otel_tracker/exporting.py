@@ -7,14 +7,18 @@ decide. Log records that are no events are passed over.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from otel_tracker.attributes import PROCESS
 from otel_tracker.diagnostics import report_internal_error
+from otel_tracker.presence import own_presence, shown_presence
 from otel_tracker.recording import event_record, span_record
 from otel_tracker.records import EventRecord, SpanRecord, Texts
 from otel_tracker.span_texts import SpanTexts
@@ -36,6 +40,7 @@ class RecordSpanExporter(SpanExporter):
 
     def __init__(self, writer: StoreWriter, texts: SpanTexts | None = None) -> None:
         self.destination = writer.location
+        self._place = ""
         self._writer = writer
         self._texts = texts
 
@@ -43,6 +48,19 @@ class RecordSpanExporter(SpanExporter):
         """Store the spans; FAILURE, said once in the log by the store, when that is not possible."""
         items = _span_records(spans) if self._texts is None else _span_texts(spans, self._texts)
         return SpanExportResult.SUCCESS if self._writer.write(items) else SpanExportResult.FAILURE
+
+    def export_started(self, spans: Sequence[ReadableSpan]) -> None:
+        """Store that the spans have begun, at once, and in which process, so that their end will not be waited for."""
+        presence = own_presence()
+        self._place = self._place or os.path.realpath(self.destination)
+        presence.store_at(self._place)
+        self._writer.write(_begun(record, presence.name) for record in _span_records(spans))
+
+    def all_ended(self) -> None:
+        """Whatever `export_started` was given has ended."""
+        presence = shown_presence()
+        if presence is not None:
+            presence.leave(self._place)
 
     def shutdown(self) -> None:
         """Close the store; every later `export` is a FAILURE."""
@@ -75,6 +93,10 @@ class RecordLogExporter(LogRecordExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """True: nothing is held back here."""
         return True
+
+
+def _begun(record: SpanRecord, process: str) -> SpanRecord:
+    return replace(record, attributes={**record.attributes, PROCESS: process})
 
 
 def _span_records(spans: Sequence[ReadableSpan]) -> Iterator[SpanRecord]:

@@ -19,13 +19,14 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from otel_tracker.delivery import lanes
+from otel_tracker.delivery.beginnings import Beginnings
 from otel_tracker.delivery.codec import Codec
 from otel_tracker.delivery.journal import Journal
 from otel_tracker.delivery.lane import Lane
 from otel_tracker.delivery.limits import EVENTS, SPANS, limits_of
 from otel_tracker.delivery.log_codec import LOG_CODEC
 from otel_tracker.delivery.span_codec import SPAN_CODEC
-from otel_tracker.settings import DELIVERY_EXIT_TIMEOUT_S, DELIVERY_JOURNAL_MAX_BYTES
+from otel_tracker.settings import DELIVERY_EXIT_TIMEOUT_S, DELIVERY_JOURNAL_MAX_BYTES, DELIVERY_STARTED
 
 Item = TypeVar("Item")
 
@@ -37,8 +38,11 @@ class DurableSpanProcessor(SpanProcessor):
 
     In memory wait at most ``max_queue_size`` spans, beyond that and behind an exporter that refuses them they wait in
     a journal on disk. ``schedule_delay_millis`` is how long a span may wait for its batch. What could not be
-    delivered when the process ends goes out at the next start.
+    delivered when the process ends goes out at the next start. With ``OTEL_TRACKER_DELIVERY_STARTED`` an exporter that
+    has ``export_started`` gets every span when it begins, too, on the caller's thread.
     """
+
+    _beginnings: Beginnings | None = None
 
     def __init__(
         self,
@@ -59,6 +63,8 @@ class DurableSpanProcessor(SpanProcessor):
         )
         self._lane = _lane(span_exporter, SPAN_CODEC, SPANS, self._limits)
         self._put = self._lane.put
+        if DELIVERY_STARTED.read() and hasattr(span_exporter, "export_started"):
+            self._watch_beginnings(Beginnings(span_exporter))
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take the span in, when it is sampled."""
@@ -66,9 +72,22 @@ class DurableSpanProcessor(SpanProcessor):
         if context is not None and context.trace_flags & _SAMPLED:
             self._put(span)
 
+    def _watch_beginnings(self, beginnings: Beginnings) -> None:
+        """Exchange the methods, so that a processor which does not watch pays nothing for it."""
+
+        def on_end(span: ReadableSpan) -> None:
+            beginnings.end(span)
+            DurableSpanProcessor.on_end(self, span)
+
+        self._beginnings = beginnings
+        self.on_start = beginnings.on_start  # type: ignore[method-assign]
+        self.on_end = on_end  # type: ignore[method-assign]
+
     def shutdown(self) -> None:
         """Deliver what waits and close the exporter, within ``OTEL_TRACKER_DELIVERY_EXIT_TIMEOUT_S`` seconds."""
         _shut_down(self._lane)
+        if self._beginnings is not None:
+            self._beginnings.close()
 
     def force_flush(self, timeout_millis: int | None = None) -> bool:
         """Deliver what waits; False when that failed or took longer, by default than the export timeout."""

@@ -291,6 +291,13 @@ DELIVERY_SIGNALS = _bool(
     True,
     "Whether SIGTERM, where the program does not handle it, delivers what waits before it ends the process.",
 )
+DELIVERY_STARTED = _bool(
+    "delivery_started",
+    "OTEL_TRACKER_DELIVERY_STARTED",
+    False,
+    "Whether local stores get a record of every execution when it begins, at the cost of a write on the caller's "
+    "thread, so that one that a killed process has not ended is shown as aborted.",
+)
 SQLITE_PATH = Setting(
     "sqlite_path",
     "OTEL_TRACKER_SQLITE_PATH",
@@ -372,6 +379,7 @@ TABLE: tuple[Setting[Any], ...] = (
     DELIVERY_JOURNAL_DIR,
     DELIVERY_JOURNAL_MAX_BYTES,
     DELIVERY_SIGNALS,
+    DELIVERY_STARTED,
     SQLITE_PATH,
     SQLITE_MAX_BYTES,
     SQLITE_MAX_AGE_DAYS,

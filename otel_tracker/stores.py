@@ -10,11 +10,12 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import entry_points
 from os import PathLike, fspath
 from pathlib import Path
 
+from otel_tracker.aborting import abort_unfinished
 from otel_tracker.diagnostics import logger
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError, StoreUnwritableError, UnknownStoreError
 from otel_tracker.query import StoreReader
@@ -66,6 +67,9 @@ class Place:
         """A reader; raises `StoreUnreadableError` for a store that can only be written."""
         if self.store.open_reader is None:
             raise StoreUnreadableError(f"{self.location} can only be written to; name a store that can be read.")
+        if self.store.open_writer is not None and self.store.suffixes:
+            open_reader = partial(self.store.open_reader, self.location)
+            abort_unfinished(self.store.whole_location(self.location), open_reader, self.open_writer)
         return self.store.open_reader(self.location)
 
     def open_writer(self, format: str | None = None) -> StoreWriter:  # noqa: A002 - the option is called so

@@ -86,7 +86,8 @@ class Backlog(Generic[Item]):
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits, neither of this process nor of those before it."""
-        return not (self.queue or self._given_back or self._in_hand) and self._journal.is_empty
+        with self.lock:  # a batch that is being taken is in no place for a moment
+            return not (self.queue or self._given_back or self._in_hand) and self._journal.is_empty
 
     @property
     def is_crowded(self) -> bool:
@@ -112,6 +113,8 @@ class Backlog(Generic[Item]):
         """The oldest items, a batch at most; they count as waiting until `settle` or `give_back`."""
         while True:
             with self.lock:
+                if self._in_hand is not None:  # whoever took it was interrupted
+                    return self._in_hand
                 batch = self._given_back.popleft() if self._given_back else None
                 found = None if batch else self._journal.next_lines(self._max_batch_size // self._items_a_line)
                 if not (batch or found) and self.queue:
@@ -131,22 +134,17 @@ class Backlog(Generic[Item]):
     def take_off(self, batch: Batch[Item], number: int) -> bool:
         """So many items of a batch have found their end; False when the process has given up waiting for that."""
         with self.lock:
-            if self._in_hand is not batch:
-                return False
-            batch.size -= number
-            if batch.place is not None and batch.is_own:
-                self.in_journal -= number
-            return True
+            return self._take_off(batch, number)
 
     def settle(self, batch: Batch[Item]) -> bool:
         """All items of the batch have found their end; False as for `take_off`."""
-        if not self.take_off(batch, batch.size):
-            return False
         with self.lock:
+            if not self._take_off(batch, batch.size):
+                return False
             if batch.place is not None:
                 self._journal.done(batch.place)
             self._in_hand = None
-        return True
+            return True
 
     def give_back(self, batch: Batch[Item]) -> bool:
         """The batch is to be tried again, before all others; False as for `take_off`."""
@@ -188,6 +186,14 @@ class Backlog(Generic[Item]):
         self._in_hand = None
         self._journal.forget()
         self.in_journal = 0
+
+    def _take_off(self, batch: Batch[Item], number: int) -> bool:
+        if self._in_hand is not batch:
+            return False
+        batch.size -= number
+        if batch.place is not None and batch.is_own:
+            self.in_journal -= number
+        return True
 
     def _popped(self, number: int) -> list[Item]:
         queue = self.queue

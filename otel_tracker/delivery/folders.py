@@ -1,16 +1,13 @@
 """Where journals and the reports of processes lie, and whether that place can be trusted.
 
-``<state>/otel-tracker/journal/<destination>/`` holds the segments of one destination, ``reports/`` beside it what
-processes have left about themselves. The state directory is ``XDG_STATE_HOME``
-(https://specifications.freedesktop.org/basedir-spec/latest/), else a folder of this user's in the temporary folder.
+``<state>/journal/<destination>/`` holds the segments of one destination, ``<state>/reports/`` what processes have left
+about themselves; the state folder is `otel_tracker.private_files.state_folder`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,27 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otel_tracker.delivery.segment import SUFFIX, header_of
-from otel_tracker.private_files import make_private_folder
+from otel_tracker.private_files import check_folder, make_private_folder, state_folder
 from otel_tracker.settings import DELIVERY_JOURNAL_DIR
 
 MAX_AGE_S = 30 * 86_400.0
 """What has found no destination for so long is deleted."""
 
 
-class UntrustedFolderError(OSError):
-    """A folder that belongs to somebody else, or that others may write into."""
-
-
 def journal_root() -> Path:
     """The folder of all journals; it need not exist."""
     named = DELIVERY_JOURNAL_DIR.read()
-    return Path(os.path.abspath(named)) if named else _state_folder() / "journal"
+    return Path(os.path.abspath(named)) if named else state_folder() / "journal"
 
 
 def reports_folder() -> Path:
     """The folder of the reports that processes leave; it need not exist."""
     named = DELIVERY_JOURNAL_DIR.read()
-    return journal_root() / "reports" if named else _state_folder() / "reports"
+    return journal_root() / "reports" if named else state_folder() / "reports"
 
 
 def folder_of(signal: str, destination: str) -> Path:
@@ -47,7 +40,7 @@ def folder_of(signal: str, destination: str) -> Path:
 
 
 def open_folder(folder: Path) -> None:
-    """Make a folder where it is missing, 0700; raises `UntrustedFolderError`, or OSError when it cannot be made."""
+    """Make a folder where it is missing, 0700; raises OSError when it cannot be made or trusted."""
     make_private_folder(folder)
     for one in (folder, folder.parent):
         check_folder(one)
@@ -107,27 +100,6 @@ def is_outdated(path: Path) -> bool:
         return time.time() - path.stat().st_mtime > MAX_AGE_S
     except OSError:
         return False
-
-
-def _state_folder() -> Path:
-    named = os.environ.get("XDG_STATE_HOME", "").strip()
-    if named and os.path.isabs(named):
-        return Path(named) / "otel-tracker"
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    return Path(tempfile.gettempdir()) / f"otel-tracker-{user}"
-
-
-def check_folder(folder: Path) -> None:
-    """Raise `UntrustedFolderError` for a folder that others could have prepared, OSError for none."""
-    status = os.lstat(folder)
-    if not stat.S_ISDIR(status.st_mode):
-        raise UntrustedFolderError(f"{folder} is no folder")
-    if not hasattr(os, "getuid"):
-        return
-    if status.st_uid != os.getuid():
-        raise UntrustedFolderError(f"{folder} belongs to another user")
-    if status.st_mode & 0o022:
-        raise UntrustedFolderError(f"{folder} can be written by others")
 
 
 def _size(path: Path) -> int:

@@ -185,9 +185,11 @@ class Lane(Generic[Item]):
             report_internal_error("taking in telemetry", error)
 
     def _drop_late(self) -> None:
+        """Give the newest item up. Where there is none, the thread has taken it along in the last moment."""
         with self._backlog.lock:
-            self._counts.drop(AFTER_SHUTDOWN, len(self._queue))
-            self._queue.clear()
+            if self._queue:
+                self._queue.pop()
+                self._counts.drop(AFTER_SHUTDOWN)
 
     def _begin_in_this_process(self) -> None:
         if self._pid:  # forked without the interpreter's knowledge (uWSGI): only the newest item is ours
@@ -274,7 +276,8 @@ class Lane(Generic[Item]):
         """Deliver what waits, or until so many of all that were created are settled; False when some is refused."""
         try:
             while not self._is_hurried:
-                is_taken = self._sender.send()
+                with self._sending:
+                    is_taken = self._sender.send()
                 if not is_taken:
                     return is_taken is None
                 if number is not None and self._number_created() - len(self._backlog) >= number:
@@ -287,14 +290,9 @@ class Lane(Generic[Item]):
         return int(repr(self._created)[len("count(") : -1])  # to copy it, which could be asked, is deprecated
 
     def _deliver_here(self) -> bool:
-        """Deliver on the calling thread, unless another does."""
-        if not self._sending.acquire(blocking=False):
-            return False
-        try:
-            with untraced():
-                return self._deliver(None)
-        finally:
-            self._sending.release()
+        """Deliver on the calling thread, where no other can be started; what another is sending is waited for."""
+        with untraced():
+            return self._deliver(None)
 
     def _end_thread(self, end_by_s: float) -> None:
         last_s = max(0.0, end_by_s - time.monotonic()) * _LAST_SHARE

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from otel_tracker.delivery.folders import check_folder, open_folder, reports_folder
+from otel_tracker.delivery.folders import open_folder, reports_folder
+from otel_tracker.private_files import check_folder
 
 if TYPE_CHECKING:
     from otel_tracker.delivery.counts import DeliveryReport

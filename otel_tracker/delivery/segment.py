@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_tracker.file_locks import try_lock, unlock
+from otel_tracker.private_files import is_own
 
 SUFFIX = ".journal"
 VERSION = 1
@@ -80,7 +81,7 @@ class Segment:
     @classmethod
     def _claimed(cls, path: Path, fd: int) -> Segment | None:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or not _is_own(status) or try_lock(fd) is False:
+        if not stat.S_ISREG(status.st_mode) or not is_own(status) or try_lock(fd) is False:
             return None
         if os.fstat(fd).st_nlink == 0:  # delivered and removed by another, between our opening and our locking it
             return None
@@ -187,7 +188,3 @@ def _write(fd: int, data: memoryview, offset: int) -> int:
 
 _seeking = threading.Lock()
 """Where reading and writing at an offset are two steps (Windows), they are taken as one."""
-
-
-def _is_own(status: os.stat_result) -> bool:
-    return not hasattr(os, "getuid") or status.st_uid == os.getuid()
