@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from enum import Enum
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_tracker.capture import Limits, Rules, captured
 from otel_tracker.capture.json_text import fitted_json
@@ -121,6 +124,65 @@ def test_cycles_and_depth() -> None:
         deep = {"sku": deep, "count": [{"sku": 1, "count": 2}]}
         assert captured(deep, rules)[1] == _walked(deep, rules)
     assert captured(loop, rules)[1] == _walked(loop, rules)
+
+
+_shape_keys = st.sampled_from(["sku", "count", "it's", "{v0}", "password"])
+_shape_trees = st.recursive(
+    st.sampled_from(_VALUES) | st.integers() | st.floats() | st.text(max_size=70),
+    lambda inner: st.dictionaries(_shape_keys, inner, max_size=4) | st.lists(inner, max_size=3),
+    max_leaves=12,
+)
+_shape_records = st.dictionaries(_shape_keys, _shape_trees, min_size=1, max_size=4)
+
+
+def _with(value: Any, leaf: Any, random: Random) -> Any:
+    """The value with another leaf somewhere."""
+    if not value or type(value) not in (dict, list):
+        return leaf
+    place = random.choice(list(value) if type(value) is dict else range(len(value)))
+    copy = value.copy()
+    copy[place] = _with(value[place], leaf, random)
+    return copy
+
+
+@given(_shape_records, st.lists(_shape_records | _shape_trees, max_size=3), st.randoms(use_true_random=False))
+@pytest.mark.parametrize(
+    "bounds", [Limits(1_000, 4_000), Limits(64, 120), pytest.param(Limits(0, 0), marks=pytest.mark.slow)]
+)
+def test_any_shape_is_written_as_the_walk_writes_it(
+    bounds: Limits, record: dict[str, Any], others: list[Any], random: Random
+) -> None:
+    rules = Rules(bounds, Redactor())
+    _often(record, rules)
+    for other in (*others, *[_with(record, leaf, random) for leaf in (*others, "placed", 1, None, 2.5)]):
+        for value in ({"sku": other}, [other, record], [record, other], other, record):
+            if type(value) in (dict, list):
+                assert captured(value, rules)[1] == _walked(value, rules)
+
+
+def test_more_entries_than_one_function_writes() -> None:
+    rules = Rules(Limits(1_000, 40_000), Redactor())
+    value = {f"k{number}": {f"i{inner}": [{"sku": inner}] for inner in range(20)} for number in range(20)}
+    _often(value, rules)
+    assert captured(value, rules)[1] == _walked(value, rules)
+    value["k7"]["i3"].append({"sku": None, "password": "x"})
+    assert captured(value, rules)[1] == _walked(value, rules)
+
+
+@pytest.mark.parametrize("bounds", [Limits(1_000, 4_000), Limits(1_000, 120_000), Limits(0, 0)])
+def test_what_is_shared_many_times_over_is_counted_each_time(bounds: Limits) -> None:
+    rules = Rules(bounds, Redactor())
+    value: Any = {"sku": 1}
+    small: Any = {"sku": 1}
+    for _ in range(2):
+        small = {"sku": [small], "count": small}
+        value = {"sku": [value] * 50, "count": value}
+    _often(small, rules)
+    for wide in (value, {"sku": value}, [value] * 50):
+        begin_ns = time.thread_time_ns()
+        text = captured(wide, rules)[1]
+        assert time.thread_time_ns() - begin_ns < 2e9
+        assert text == _walked(wide, rules)
 
 
 def test_a_huge_text_is_not_read() -> None:

@@ -18,7 +18,7 @@ from otel_tracker import settings
 from otel_tracker.capture.harmless import INT64_MAX, INT64_MIN, SHORT
 from otel_tracker.capture.json_text import JsonText, fitted_json
 from otel_tracker.capture.sensitive import Sensitive, sensitive_names, sensitive_parameters
-from otel_tracker.capture.walk import UNREADABLE, Limits, Rules, Walk
+from otel_tracker.capture.walk import UNREADABLE, UNREADABLE_JSON, Limits, Rules, Walk
 from otel_tracker.redaction import REDACTED, redactor
 
 __all__ = [
@@ -69,11 +69,9 @@ def captured(value: object, rules: Rules, limit: int = 0) -> tuple[Any, str | No
         return value, None
     if kind is bool or kind is float or (kind is int and INT64_MIN <= value <= INT64_MAX):  # type: ignore[operator]
         return value, None
+    if kind is dict or kind is list:
+        return None, rules.json_text(value)
     try:
-        if kind is dict or kind is list:
-            text = rules.harmless_json(value)
-            if text is not None:
-                return None, text
         walk = Walk(rules)
         tree = walk.plain(value, 0, None)
         kind_of_tree = type(tree)
@@ -83,7 +81,7 @@ def captured(value: object, rules: Rules, limit: int = 0) -> tuple[Any, str | No
             return None, fitted_json(tree, rules.room, is_finite=True)
         return tree, None
     except Exception:
-        return None, f'"{UNREADABLE}"'
+        return None, UNREADABLE_JSON
 
 
 def capture_tree(value: object, key: str = "") -> Any:

@@ -12,12 +12,14 @@ read is what is looked at and what is shown.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from otel_tracker.capture.json_text import encoded, fitted_json
-from otel_tracker.capture.shapes import Shapes, Unknown
+from otel_tracker.capture.shapes import Shapes, Unknown, no_text
 
 if TYPE_CHECKING:
+    from otel_tracker.capture.shape_source import Writer
     from otel_tracker.capture.walk import Rules
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -26,10 +28,17 @@ SHORT = 64
 
 _CONSTANTS = {True: "true", False: "false", None: "null"}
 
+JsonWriter = Callable[[Any], str]
+"""Writes the JSON of a dictionary or a list; never raises but what ends a program."""
 
-def harmless_writer(rules: Rules) -> Callable[[Any], str | None]:
-    """What writes the JSON of dictionaries and lists, exactly as walk and encoder would; None where they must do it."""
-    max_depth, max_items, nodes, room = rules.max_depth, rules.max_items, rules.nodes, rules.room
+
+def json_writers(rules: Rules, walked: JsonWriter) -> Callable[[], JsonWriter]:
+    """What makes functions that take the short cut where there is one, and else leave the value to ``walked``.
+
+    They share all that they learn, and each tries first what it has needed last: so every place where values of one
+    kind come by (a parameter, a result) does well to have its own.
+    """
+    max_items, known_texts = rules.max_items, rules.known_texts
 
     def write(value: Any, left: list[int], levels: int) -> str:
         kind = type(value)
@@ -44,7 +53,7 @@ def harmless_writer(rules: Rules) -> Callable[[Any], str | None]:
             writer = shapes.writers.get(tuple(value[0])) if is_records else None
             text = shapes.records(value, writer, left, levels) if writer is not None else None
             return copied(value, left, levels) if text is None else text
-        return _scalar(value, shapes)
+        return _scalar(value, known_texts, shapes.floats)
 
     def copied(value: Any, left: list[int], levels: int) -> str:
         copy = harmless_copy(value, rules, left, levels)
@@ -55,28 +64,45 @@ def harmless_writer(rules: Rules) -> Callable[[Any], str | None]:
             shapes.saw(sample)
         return encoded(copy)
 
-    def harmless_json(value: Any) -> str | None:
+    shapes = Shapes(rules, write)
+    return partial(_new_writer, rules, shapes, write, walked)
+
+
+def _new_writer(
+    rules: Rules, shapes: Shapes, write: Callable[[Any, list[int], int], str], walked: JsonWriter
+) -> JsonWriter:
+    """A writer for one place: it does not look up the shape that came there last."""
+    max_depth, nodes, room = rules.max_depth, rules.nodes, rules.room
+    last: Writer = no_text
+
+    def json_text(value: Any) -> str:
+        nonlocal last
         try:
-            text = write(value, [nodes], max_depth)
+            text = last(value, [nodes], max_depth)
+            if text is None:
+                text = write(value, [nodes], max_depth)
+                if type(value) is dict:
+                    last = shapes.writers.get(tuple(value), no_text)
             if len(text) <= room:
                 return text
             copy = harmless_copy(value, rules, [nodes], max_depth)
-        except Exception:  # ours, or of what another thread does, or of a key that is not text
-            return None
-        return None if copy is None else fitted_json(copy, room, is_finite=True)
+            if copy is not None:
+                return fitted_json(copy, room, is_finite=True)
+        except Exception:  # noqa: S110 - ours, or of what another thread does, or of a key that is not text
+            pass
+        return walked(value)
 
-    shapes = Shapes(rules, write)
-    return harmless_json
+    return json_text
 
 
-def _scalar(value: Any, shapes: Shapes) -> str:
+def _scalar(value: Any, known_texts: dict[str, str], floats: dict[float, str]) -> str:
     kind = type(value)
     if kind is str and len(value) <= SHORT:
-        return shapes.texts[value]
+        return known_texts[value]
     if kind is int and INT64_MIN <= value <= INT64_MAX:
         return int.__repr__(value)
     if kind is float:
-        return shapes.floats[value]
+        return floats[value]
     if kind is bool or value is None:
         return _CONSTANTS[value]
     raise Unknown

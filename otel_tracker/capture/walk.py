@@ -8,12 +8,14 @@ what comes out, not by what goes in: containers are read up to the limit, texts 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from otel_tracker.capture.facts import type_name
 from otel_tracker.capture.fields import Items, Pairs
-from otel_tracker.capture.harmless import INT64_MAX, INT64_MIN, SHORT, harmless_writer
+from otel_tracker.capture.harmless import INT64_MAX, INT64_MIN, SHORT, json_writers
+from otel_tracker.capture.json_text import encoded, fitted_json
 from otel_tracker.capture.kinds import digits, simplified
 from otel_tracker.redaction.patterns import REDACTED
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 CYCLE = "<cycle>"
 UNREADABLE = "<unreadable>"
+UNREADABLE_JSON = f'"{UNREADABLE}"'
 
 _UNLIMITED = 1 << 62
 _MAX_NODES = 20_000  # of a value without length limit; a shared list six levels deep has 50**6 of them
@@ -48,8 +51,8 @@ class Rules:
     """The redactor and the limits in force, in the form in which a walk needs them."""
 
     __slots__ = (
-        *("bounds", "harmless_json", "harmless_keys", "known_keys", "known_texts", "max_depth", "max_items"),
-        *("max_text", "nodes", "redact", "room"),
+        *("bounds", "harmless_keys", "json_text", "known_keys", "known_texts", "max_depth", "max_items"),
+        *("max_text", "new_json_writer", "nodes", "redact", "room"),
     )
 
     def __init__(self, bounds: Limits, redact: Redactor) -> None:
@@ -57,14 +60,26 @@ class Rules:
         self.redact = redact
         self.known_keys = redact.known_keys
         self.harmless_keys = redact.harmless_keys
-        # Short texts that hold no secret: most values recur (a status, a currency), and a look-up is ten times faster.
-        self.known_texts: set[str] = set()
+        # Short texts that hold no secret, and their JSON: most values recur (a status, a currency), and a look-up is
+        # ten times faster.
+        self.known_texts: dict[str, str] = {}
         self.max_text = bounds.max_length or _UNLIMITED
         self.max_depth = bounds.max_depth
         self.max_items = bounds.max_items
         self.room = bounds.max_json or _UNLIMITED
         self.nodes = min(bounds.max_json // 2, _MAX_NODES) if bounds.max_json else _MAX_NODES
-        self.harmless_json = harmless_writer(self)
+        self.new_json_writer = json_writers(self, partial(walked_json, self))
+        self.json_text = self.new_json_writer()
+
+
+def walked_json(rules: Rules, value: dict[Any, Any] | list[Any]) -> str:
+    """The JSON text of a container, as a walk and the encoder make it."""
+    try:
+        walk = Walk(rules)
+        tree = walk.plain(value, 0, None)
+        return fitted_json(tree, rules.room, is_finite=walk.is_finite)
+    except Exception:
+        return UNREADABLE_JSON
 
 
 class Walk:
@@ -109,7 +124,7 @@ class Walk:
             if shown is text:
                 if len(known_texts) >= _MAX_KNOWN_TEXTS:
                     known_texts.clear()
-                known_texts.add(text)
+                known_texts[text] = encoded(text)
             return shown
         self.room -= min(size, rules.max_text)
         shown = rules.redact.text(text[: rules.max_text + _MARGIN])

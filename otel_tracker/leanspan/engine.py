@@ -200,6 +200,8 @@ def _recorded(call: _Call, own: SpanContext, parent: SpanContext | None, attribu
             attributes = facts.bounded(attributes)
     given = () if callable(links) else links
     span = new_span(facts, plan, own, parent, facts.lineage_below(own), attributes, context, given)
+    if facts.max_length:
+        span.max_text_length = facts.max_length
     if plan.adds or type(attributes) is not dict:
         span.is_captured = False
     add_made_links(span, spec, values)

@@ -23,7 +23,8 @@ class OwnExecution(Span):
     _plan: Any  # a CapturePlan, until the call has ended
     _caller: Context | None
     _token: Any = None
-    max_text_length: int
+    _unended: list[bool]  # one item until the span ends
+    max_text_length = 0
     """What captured texts are cut to; 0: they are not."""
 
     @property
@@ -49,8 +50,9 @@ class OwnExecution(Span):
             except ValueError:
                 pass
         try:
-            if plan.captures_result and self.is_recording():
-                key, value = plan.result_attribute(result, self.max_text_length)
+            if plan.captures_result and self._unended:
+                limit = self.max_text_length
+                key, value = plan.result_attribute(result, limit) if limit else plan.simple_result(result)
                 self.end_once(None, key, value)
             else:
                 self.end_once()

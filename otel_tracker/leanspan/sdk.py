@@ -216,11 +216,6 @@ class LeanSpan(OwnExecution, Span):
         return _write_lock
 
     @property
-    def max_text_length(self) -> int:  # type: ignore[override]
-        """What captured texts are cut to; 0: they are not."""
-        return self._facts.max_length
-
-    @property
     def _limits(self) -> SpanLimits:
         return self._facts.tracer._span_limits
 

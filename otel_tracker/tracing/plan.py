@@ -12,14 +12,13 @@ from typing import Any
 from opentelemetry.trace import Link, SpanKind
 
 from otel_tracker import attributes as keys
-from otel_tracker.capture import INT64_MAX, INT64_MIN, SHORT, captured, rules_in_force, sensitive_parameters
 from otel_tracker.capture import capture_tree as tree_of
+from otel_tracker.capture import captured, rules_in_force, sensitive_parameters
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.redaction import REDACTED, redactor
 from otel_tracker.tracing import defaults
+from otel_tracker.tracing.captors import Place, arguments_captor, result_captor
 from otel_tracker.tracing.spec import SpanSpec
-
-_NULL = "null"
 
 
 def plan_of(spec: SpanSpec) -> CapturePlan:
@@ -35,11 +34,13 @@ class CapturePlan:
 
     ``is_simple``: its spans differ from each other in nothing but captured arguments; no kind, links or trace of their
     own, nothing added (``adds``). ``constant`` are the attributes of all of them where nothing is captured, else None.
+    Otherwise ``simple_attributes`` is `attributes_for` where nothing is added to the arguments and nothing is cut, and
+    ``simple_result`` likewise is `result_attribute`.
     """
 
     __slots__ = (
-        *("_hidden", "_recorded", "_rules"),
-        *("adds", "captures_result", "constant", "defaults", "is_simple", "spec", "static"),
+        *("_hidden", "_places", "_result_place", "_rules", "adds", "captures_result", "constant", "defaults"),
+        *("is_simple", "simple_attributes", "simple_result", "spec", "static"),
     )
 
     def __init__(self, spec: SpanSpec) -> None:
@@ -54,8 +55,16 @@ class CapturePlan:
         self.is_simple = not (self.adds or spec.links or spec.new_trace or spec.kind is not SpanKind.INTERNAL)
         marked = sensitive_parameters(spec.function) if spec.function is not None else frozenset()
         self._hidden = spec.hide | marked
-        self._recorded = tuple(self._recorded_parameters())
-        self.constant = None if self._recorded or self.adds else self.static
+        self._places = tuple(self._argument_places())
+        self._result_place = Place(0, keys.RESULT, keys.RESULT_JSON)
+        self.constant = None if self._places or self.adds else self.static
+        if self._places:
+            static = {} if self.adds else self.static
+            self.simple_attributes = arguments_captor(
+                self._places, len(spec.parameters), static, self._rules, self._attribute
+            )
+        if self.captures_result:
+            self.simple_result = result_captor(self._result_place, self._rules, self._attribute)
 
     def attributes_for(self, values: tuple[Any, ...], limit: int = 0) -> dict[str, Any]:
         """The attributes of one call: captured arguments, those that the user adds, and last the static ones.
@@ -63,52 +72,21 @@ class CapturePlan:
         A span that has too many attributes drops the oldest, and without the static ones it would have no function.
         Captured texts have at most ``limit`` characters where that is not 0.
         """
-        found = self.arguments_for(values, limit) if self._recorded else {}
+        is_short = self._places and not limit
+        found: dict[str, Any] = self.simple_attributes(values) if is_short else self.arguments_for(values, limit)
         if self.adds:
             for key, value in self._added_attributes(values).items():
                 found[str(key)] = tree_of(value, str(key))
         found.update(self.static)
         return found
 
-    def simple_attributes(self, values: tuple[Any, ...]) -> dict[str, Any]:
-        """`attributes_for` where nothing is added to the arguments and nothing is cut."""
-        found = self.arguments_for(values)
-        found.update(self.static)
-        return found
-
     def arguments_for(self, values: tuple[Any, ...], limit: int = 0) -> dict[str, Any]:
         """The captured arguments; texts of at most ``limit`` characters where that is not 0."""
-        found: dict[str, Any] = {}
-        known_texts = () if limit else self._rules.known_texts
-        for position, key, json_key, name in self._recorded:
-            value = values[position]
-            kind = type(value)
-            if not name:
-                found[key] = REDACTED
-            elif (
-                kind is float
-                or kind is bool
-                or (kind is int and INT64_MIN <= value <= INT64_MAX)
-                or (kind is str and len(value) <= SHORT and value in known_texts)
-            ):
-                found[key] = value
-            elif value is None:
-                found[json_key] = _NULL
-            else:
-                scalar, text = captured(self._shown(name, value) if self._hidden else value, self._rules, limit)
-                if text is None:
-                    found[key] = scalar
-                else:
-                    found[json_key] = text
-        return found
+        return dict(self._attribute(place, values[place.position], limit) for place in self._places)
 
     def result_attribute(self, result: object, limit: int = 0) -> tuple[str, Any]:
         """Key and value for a result; ``limit`` as in `arguments_for`."""
-        kind = type(result)
-        if kind is float or kind is bool or (kind is int and INT64_MIN <= result <= INT64_MAX):  # type: ignore[operator]
-            return keys.RESULT, result
-        scalar, text = captured(result, self._rules, limit)
-        return (keys.RESULT, scalar) if text is None else (keys.RESULT_JSON, text)
+        return self._attribute(self._result_place, result, limit)
 
     def links_for(self, values: tuple[Any, ...]) -> Sequence[Link]:
         """The links of one call; none when the user's callable fails."""
@@ -121,20 +99,32 @@ class CapturePlan:
             report_internal_error(f"calling links= of {self.spec.name}", error)
             return ()
 
-    def _recorded_parameters(self) -> Iterator[tuple[int, str, str, str]]:
-        """Of each recorded parameter: its position, its keys as a scalar and as JSON, and its name if it may show."""
+    def _argument_places(self) -> Iterator[Place]:
+        """The places of the recorded parameters."""
         spec, redact = self.spec, redactor()
         wanted = self.defaults.captures_args if spec.capture_args is None else spec.capture_args
         for position, name in enumerate(spec.parameters if wanted else ()):
             if wanted is True or name in wanted:  # type: ignore[operator]
-                is_secret = name in self._hidden or redact.is_secret_key(name)
-                yield position, keys.ARGS_PREFIX + name, keys.ARGS_JSON_PREFIX + name, "" if is_secret else name
+                yield Place(
+                    position,
+                    keys.ARGS_PREFIX + name,
+                    keys.ARGS_JSON_PREFIX + name,
+                    is_secret=name in self._hidden or redact.is_secret_key(name),
+                    hides_parts=bool(self._hidden) and name == spec.variadic_keyword,
+                )
 
-    def _shown(self, name: str, value: object) -> object:
-        """The value, of ``**kwargs`` without what is hidden."""
-        if name == self.spec.variadic_keyword and isinstance(value, dict):
-            return {key: REDACTED if key in self._hidden else item for key, item in value.items()}
-        return value
+    def _attribute(self, place: Place, value: object, limit: int = 0) -> tuple[str, Any]:
+        """Key and value for whatever comes to a place."""
+        if place.is_secret:
+            return place.key, REDACTED
+        scalar, text = captured(self._shown(value) if place.hides_parts else value, self._rules, limit)
+        return (place.key, scalar) if text is None else (place.json_key, text)
+
+    def _shown(self, keywords: object) -> object:
+        """What came as ``**kwargs``, without what is hidden."""
+        if not isinstance(keywords, dict):
+            return keywords
+        return {key: REDACTED if key in self._hidden else item for key, item in keywords.items()}
 
     def _added_attributes(self, values: tuple[Any, ...]) -> Mapping[str, Any]:
         spec = self.spec

@@ -1,0 +1,16 @@
+"""The code of functions that are made at run time, because general ones would cost more than what they do.
+
+Sources are made of numbers only; what belongs to the program reaches such a function as a global name or a constant.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import CodeType
+
+
+@lru_cache(maxsize=256)
+def function_code(source: str) -> CodeType:
+    """The code of the one function that this source defines."""
+    module = compile(source, "<otel_tracker capture>", "exec")
+    return next(constant for constant in module.co_consts if type(constant) is CodeType)
