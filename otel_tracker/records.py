@@ -174,18 +174,19 @@ class EventRecord:
 
 
 class Labels(NamedTuple):
-    """What all spans of a function have in common."""
+    """What all spans of a function have in common; ``attributes`` are JSON members, as in `Texts`."""
 
     name: str
     kind: str
     function: str
     module: str
+    attributes: str = ""
 
 
 Texts = tuple[int, int, int, Labels, int, int, str, "str | None", str, str, str, str, "Mapping[str, Any]"]
 """Trace id, span id, parent span id (0: none), labels, start and end in nanoseconds, then JSON text: the members of
-``args`` without braces, the result (None: none), the members of ``attributes``, the items of ``events``; then status
-code, scope and resource. The status is `completed`."""
+``args`` without braces, the result (None: none), the members of ``attributes`` unless they are those of the labels, the
+items of ``events``; then status code, scope and resource. The status is `completed`."""
 
 
 def span_from_dict(fields: Mapping[str, Any]) -> SpanRecord:

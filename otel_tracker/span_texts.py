@@ -20,7 +20,7 @@ from otel_tracker.redaction import redactor
 from otel_tracker.timestamps import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.trace import SpanKind, Status
@@ -32,7 +32,7 @@ _MAX_REMEMBERED = 4_096
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
 
-_ATTRIBUTES, _ARGUMENTS, _RESULT, _FUNCTION, _MODULE = range(5)
+_ATTRIBUTES, _ARGUMENTS, _RESULT, _FUNCTION, _MODULE, _NOWHERE = range(6)
 _ROLES = {
     keys.RESULT: (_RESULT, "", False),
     keys.RESULT_JSON: (_RESULT, "", True),
@@ -49,9 +49,9 @@ attributes are just as capture wrote them, else None: those of them that all spa
 a method ``parts`` hands them over in one call; to ask for each is a fifth of what a line costs."""
 
 _Label = tuple[str, str, str]
-_Shared = tuple[Labels, str, frozenset[str]]
-"""Labels, members of ``attributes``, and the keys that are settled with both."""
 _Role = tuple[int, str, bool]
+_SETTLED: _Role = _NOWHERE, "", False
+"""Of a key whose value is one of the function's labels."""
 
 
 class _Memory(NamedTuple):
@@ -73,7 +73,7 @@ class SpanTexts:
         self._captured = _Memory({}, {})
         self._foreign = _Memory({}, {})
         self._labels: dict[_Label, tuple[SpanKind, Labels]] = {}
-        self._functions: dict[int, tuple[Mapping[str, Any], str, SpanKind, _Shared]] = {}
+        self._functions: dict[int, tuple[Mapping[str, Any], str, SpanKind, Labels, _Memory]] = {}
         self._status: object = None
         self._code = ""
 
@@ -93,11 +93,14 @@ class SpanTexts:
             return None
         try:
             if static is None:
-                rest, arguments, result, function, module = self._members(attributes, False)
-                labels, shared = self._labels_of(name, kind, function, module), ""
+                rest, arguments, result, function, module = self._members(_plain(attributes), self._foreign)
+                labels = self._labels_of(name, kind, function, module)
             else:
-                labels, shared, skipped = self._shared(static, name, kind)
-                rest, arguments, result, *_ = self._members(attributes, True, skipped)
+                known = self._functions.get(id(static))
+                if known is None or known[0] is not static or known[1] != name or known[2] is not kind:
+                    known = self._new_function(static, name, kind)
+                labels = known[3]
+                rest, arguments, result, _, _ = self._members(attributes, known[4])
                 if rest:  # somebody has reached into the span, past its methods
                     return None
         except _StrangeError:
@@ -111,34 +114,35 @@ class SpanTexts:
             end_ns,
             ",".join(arguments),
             result[0] if result else None,
-            shared or ",".join(rest),
+            ",".join(rest),
             ",".join([self._event(event) for event in events]) if events else "",
             self._code,
             "" if scope is None else scope.name,
             resource_fields(resource),
         )
 
-    def _shared(self, static: Mapping[str, Any], name: str, kind: SpanKind) -> _Shared:
+    def _new_function(
+        self, static: Mapping[str, Any], name: str, kind: SpanKind
+    ) -> tuple[Mapping[str, Any], str, SpanKind, Labels, _Memory]:
         """What the static attributes of a function come to."""
-        known = self._functions.get(id(static))
-        if known is None or known[0] is not static or known[1] != name or known[2] is not kind:
-            rest, _, _, function, module = self._members(static, True)
-            shared = self._labels_of(name, kind, function, module), ",".join(rest), frozenset(static)
-            if len(self._functions) >= _MAX_REMEMBERED:
-                self._functions.clear()
-            known = self._functions[id(static)] = static, name, kind, shared
-        return known[3]
+        rest, _, _, function, module = self._members(static, self._captured)
+        labels = self._labels_of(name, kind, function, module)._replace(attributes=",".join(rest))
+        if len(self._functions) >= _MAX_REMEMBERED:
+            self._functions.clear()
+        memory = _Memory(dict.fromkeys(static, _SETTLED), self._captured.texts)
+        known = self._functions[id(static)] = static, name, kind, labels, memory
+        return known
 
-    def _members(
-        self, attributes: Mapping[str, Any], is_captured: bool, skipped: Collection[str] = ()
-    ) -> tuple[list[str], ...]:
+    def _members(self, attributes: Mapping[str, Any], memory: _Memory) -> tuple[list[str], ...]:
         """The encoded attributes, arguments and result; as they are, the names of function and module."""
-        roles, texts = self._captured if is_captured else self._foreign
+        roles, texts = memory
+        is_captured = texts is self._captured.texts
         members: tuple[list[str], ...] = ([], [], [], [], [])
         for key, value in attributes.items():
-            if key in skipped:
+            role = roles.get(key) or self._new_role(key, roles)
+            if role is _SETTLED:
                 continue
-            place, name, is_taken = roles.get(key) or self._new_role(key, roles)
+            place, name, is_taken = role
             kind = type(value)
             if kind is str:
                 if is_taken:
@@ -161,7 +165,7 @@ class SpanTexts:
     def _event(self, event: Event) -> str:
         """An event of the span as JSON; one with other attributes than scalars through its record's fields."""
         try:
-            members = self._members(event.attributes or {}, False)
+            members = self._members(_plain(event.attributes), self._foreign)
             if members[_ARGUMENTS] or members[_RESULT] or members[_FUNCTION] or members[_MODULE]:
                 raise _StrangeError
         except _StrangeError:
@@ -175,7 +179,9 @@ class SpanTexts:
         if roles is self._foreign.roles and self._redacting.is_secret_key(key):
             raise _StrangeError
         if len(roles) >= _MAX_REMEMBERED:
+            settled = dict.fromkeys((known for known in roles if roles[known] is _SETTLED), _SETTLED)
             roles.clear()
+            roles.update(settled)
         roles[key] = role = _ROLES.get(key) or _role_of(key)
         return role
 
@@ -212,6 +218,12 @@ class SpanTexts:
             memory.texts.clear()
         self._labels.clear()
         self._functions.clear()
+
+
+def _plain(attributes: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The same, as a dict: to go through the SDK's own mapping takes as long as to encode what it holds."""
+    copied = getattr(attributes, "copy", None)
+    return (attributes or {}) if copied is None else copied()
 
 
 def parts_of(span: ReadableSpan) -> Parts:

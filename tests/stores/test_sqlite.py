@@ -268,7 +268,7 @@ def test_repeated_names_and_resources_are_stored_once(store: StoreUnderTest) -> 
 
 def test_more_names_than_are_remembered_are_all_stored(store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names without end (paths with ids in them) cost no memory and no record."""
-    monkeypatch.setattr("otel_tracker_exporters.sqlite.writer._MAX_KNOWN_FUNCTIONS", 10)
+    monkeypatch.setattr("otel_tracker_exporters.sqlite.batch._MAX_KNOWN_FUNCTIONS", 10)
     store.write(*(make_span(n, function="", module="", name=f"GET /items/{n % 40}") for n in range(200)))
     assert len(store.reader().function_statistics(limit=None)) == 40
 

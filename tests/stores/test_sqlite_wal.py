@@ -129,5 +129,5 @@ def test_the_timeout_of_the_writer_is_as_it_was(store: StoreUnderTest) -> None:
     """Cutting the log waits for less long than a batch does, and leaves no trace of that."""
     writer = writer_with(store, soft_bytes=1)
     write_batches(writer, 2)
-    assert writer._connection is not None
-    assert writer._connection.execute("PRAGMA busy_timeout").fetchone() == (5_000,)
+    assert writer._opened is not None
+    assert writer._opened.connection.execute("PRAGMA busy_timeout").fetchone() == (5_000,)

@@ -50,6 +50,7 @@ class SpanLines:
         inside = f'"args":{{{args}}},' if args else ""
         if result is not None:
             inside += f'"result":{result},'
+        attributes = attributes or labels.attributes
         if attributes:
             inside += f'"attributes":{{{attributes}}},'
         if events:

@@ -16,54 +16,68 @@ from typing import Any
 
 from otel_tracker.query import EventFilter, SpanFilter, names_function
 from otel_tracker.records import COMPLETED
-from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, SPAN_COLUMNS, in_int64, text
+from otel_tracker_exporters.sqlite.database import pragma
+from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, OLDER_SPAN_COLUMNS, SPAN_COLUMNS, in_int64, text
+from otel_tracker_exporters.sqlite.schema import SHARING_VERSION
 
 # Up to so many functions are each read along their index and merged; beyond that one scan by start is cheaper.
 _MAX_MERGED_FUNCTIONS = 64
 _GLOB_CHARACTERS = frozenset("*?[")
 
 # Only constants and column names become part of the SQL below; whatever a user gave is bound.
-SELECT_SPANS = f"""
-    SELECT {SPAN_COLUMNS}, s.id FROM stored_spans AS s
+_FROM_SPANS = """
+    FROM stored_spans AS s
     LEFT JOIN functions AS f ON f.id = s.function_id
     LEFT JOIN resources AS r ON r.id = s.resource_id
-    WHERE """  # noqa: S608
+    WHERE """
+_SELECT_SPANS = f"SELECT {SPAN_COLUMNS}, s.id {_FROM_SPANS}"
+_SELECT_OLDER_SPANS = f"SELECT {OLDER_SPAN_COLUMNS}, s.id {_FROM_SPANS}"
 SELECT_EVENTS = f"""
     SELECT {EVENT_COLUMNS}, e.id FROM stored_events AS e
     LEFT JOIN resources AS r ON r.id = e.resource_id
     WHERE """  # noqa: S608
+_IS_OF_KIND = (
+    "CASE WHEN s.attributes = '' THEN (SELECT kind FROM functions WHERE id = s.function_id) ELSE s.kind END = ?"
+)
 _KINDS: dict[type, int] = {str: 1, bytes: 2}
 _NEWEST_FIRST = " ORDER BY s.start_ns DESC, s.span_id DESC LIMIT ?"
 
 
+def select_spans(connection: sqlite3.Connection) -> str:
+    """The beginning of a statement that reads rows of `SPAN_COLUMNS` and id; conditions follow."""
+    return _SELECT_SPANS if _are_shared(connection) else _SELECT_OLDER_SPANS
+
+
 def span_rows(connection: sqlite3.Connection, wanted: SpanFilter, limit: int) -> Iterable[Sequence[Any]]:
     """Rows of `SPAN_COLUMNS` and id, newest first: along the index by start, or merged from those of the functions."""
-    conditions, values = span_conditions(wanted)
+    conditions, values = span_conditions(connection, wanted)
+    select = f"{select_spans(connection)}{conditions}"
     if wanted.function_name is None:
-        return connection.execute(f"{SELECT_SPANS}{conditions}{_NEWEST_FIRST}", (*values, limit))
+        return connection.execute(f"{select}{_NEWEST_FIRST}", (*values, limit))
     _define_is_wanted(connection, wanted.function_name)
     found = connection.execute("SELECT id FROM functions WHERE is_wanted(module, function, name)")
     function_ids = [row[0] for row in islice(found, _MAX_MERGED_FUNCTIONS + 1)]
     if len(function_ids) > _MAX_MERGED_FUNCTIONS:
         # The plus keeps SQLite off the function's index, which would have it sort all that it finds.
         of_functions = "+s.function_id IN (SELECT id FROM functions WHERE is_wanted(module, function, name))"
-        return connection.execute(f"{SELECT_SPANS}{conditions} AND {of_functions}{_NEWEST_FIRST}", (*values, limit))
-    of_function = f"{SELECT_SPANS}{conditions} AND s.function_id = ?{_NEWEST_FIRST}"
+        return connection.execute(f"{select} AND {of_functions}{_NEWEST_FIRST}", (*values, limit))
+    of_function = f"{select} AND s.function_id = ?{_NEWEST_FIRST}"
     cursors = (connection.execute(of_function, (*values, function_id, limit)) for function_id in function_ids)
     # Without `map`, a merge that is dropped half way closes its cursors, which fails once the connection is closed.
     return islice(heapq.merge(*(map(tuple, cursor) for cursor in cursors), key=_order, reverse=True), limit)
 
 
-def span_conditions(wanted: SpanFilter) -> tuple[str, list[Any]]:
+def span_conditions(connection: sqlite3.Connection, wanted: SpanFilter) -> tuple[str, list[Any]]:
     """SQL and values for all but the function's name."""
     conditions: list[str] = ["1"]
     values: list[Any] = []
+    is_of_kind = _IS_OF_KIND if _are_shared(connection) else "s.kind = ?"
     for condition, value in (
         ("s.status = ?", wanted.status),
         ("s.start_ns >= ?", wanted.start_ns),
         ("s.start_ns < ?", wanted.end_ns),
         ("s.trace_id = ?", None if wanted.trace_id is None else bytes.fromhex(wanted.trace_id)),
-        ("s.kind = ?", wanted.kind if wanted.kind is None else text(wanted.kind)),
+        (is_of_kind, wanted.kind if wanted.kind is None else text(wanted.kind)),
         ("s.end_ns - s.start_ns >= ?", wanted.min_duration_ns),
     ):
         if value is not None:
@@ -99,6 +113,10 @@ def event_conditions(connection: sqlite3.Connection, wanted: EventFilter) -> tup
             conditions.append(condition)
             values.append(in_int64(value) if isinstance(value, int) else value)
     return " AND ".join(conditions), values
+
+
+def _are_shared(connection: sqlite3.Connection) -> bool:
+    return pragma(connection, "user_version") >= SHARING_VERSION
 
 
 def _order(row: Sequence[Any]) -> tuple[tuple[int, Any], ...]:

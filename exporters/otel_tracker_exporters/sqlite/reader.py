@@ -20,7 +20,7 @@ from otel_tracker.records import EventRecord, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker_exporters.sqlite.database import has_schema, open_to_read, sentence_of, tidy_up
 from otel_tracker_exporters.sqlite.foreign import FAULTS, Rows
-from otel_tracker_exporters.sqlite.queries import SELECT_EVENTS, SELECT_SPANS, event_conditions, span_rows
+from otel_tracker_exporters.sqlite.queries import SELECT_EVENTS, event_conditions, select_spans, span_rows
 from otel_tracker_exporters.sqlite.reading import ReadingConnection
 from otel_tracker_exporters.sqlite.statistics import read_statistics
 from otel_tracker_exporters.sqlite.storing_order import Page, Position, extent_of, position_before_last, read_page
@@ -70,14 +70,14 @@ class SqliteReader(StoreReader):
         with self._connected() as connection:
             if connection is None:
                 return []
-            rows = connection.execute(f"{SELECT_SPANS} s.trace_id BETWEEN ? AND ?", (first, last))
+            rows = connection.execute(f"{select_spans(connection)} s.trace_id BETWEEN ? AND ?", (first, last))
             return list(self._rows.spans(rows))
 
     def _read_failures(self, trace_ids: Sequence[str]) -> Iterator[SpanRecord]:
         with self._connected() as connection:
             if connection is None:
                 return
-            sql = f"{SELECT_SPANS} s.trace_id = ? AND s.status = 'failed'"
+            sql = f"{select_spans(connection)} s.trace_id = ? AND s.status = 'failed'"
             for trace_id in trace_ids:
                 rows = connection.execute(sql, (bytes.fromhex(trace_id),)).fetchall()
                 with connection.paused():

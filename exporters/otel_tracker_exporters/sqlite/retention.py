@@ -34,15 +34,15 @@ _TRANSACTION_S = 0.02
 _TRANSACTION_ROWS = 500
 _GROUP_ROWS = 20
 
-_INDEX_NAMES = "SELECT name FROM sqlite_master WHERE type = 'index'"
 _DROP_FUNCTION = """
     DELETE FROM functions WHERE id = ? AND NOT EXISTS (SELECT 1 FROM stored_spans WHERE function_id = functions.id)
 """
-_DROP_RESOURCE = """
-    DELETE FROM resources WHERE id = ?
-        AND NOT EXISTS (SELECT 1 FROM stored_spans WHERE resource_id = resources.id)
-        AND NOT EXISTS (SELECT 1 FROM stored_events WHERE resource_id = resources.id)
-"""
+_DROP_RESOURCES = f"""
+    DELETE FROM resources WHERE last_ns < min(
+        coalesce((SELECT min(start_ns) FROM stored_spans), {INT64_MAX}),
+        coalesce((SELECT min(time_ns) FROM stored_events), {INT64_MAX})
+    )
+"""  # noqa: S608
 
 
 class Victim(NamedTuple):
@@ -281,8 +281,6 @@ class Remover:
         self._connection = connection
         self._doomed: dict[bytes, None] = {}  # in the order in which they are to go
         self._functions: set[int] = set()
-        self._resources: set[int | None] = set()
-        self._finds_resources = "resource" in str(connection.execute(_INDEX_NAMES).fetchall())
 
     def has_more(self, before_ns: int) -> bool:
         """Whether another transaction may find something."""
@@ -342,13 +340,12 @@ class Remover:
         """The spans of the doomed traces, a slice of them if they are many; with the last ones their events."""
         traces = list(self._doomed)
         sql = f"""
-            SELECT id, function_id, resource_id FROM stored_spans
+            SELECT id, function_id FROM stored_spans
             WHERE trace_id IN ({_places(traces)}) LIMIT {_TRANSACTION_ROWS}
         """  # noqa: S608
         rows = self._connection.execute(sql, traces).fetchall()
         self._connection.executemany("DELETE FROM stored_spans WHERE id = ?", [row[:1] for row in rows])
         self._functions.update(row[1] for row in rows)
-        self._resources.update(row[2] for row in rows)
         if len(rows) == _TRANSACTION_ROWS:
             return Removed(spans=len(rows))
         for trace_id in traces:
@@ -359,18 +356,14 @@ class Remover:
     def _remove_events(self, column: str, values: Sequence[bytes | int]) -> int:
         if not values:
             return 0
-        condition = f"FROM stored_events WHERE {column} IN ({_places(values)})"
-        sql = f"SELECT DISTINCT resource_id {condition}"
-        self._resources.update(row[0] for row in self._connection.execute(sql, values))
-        return self._connection.execute(f"DELETE {condition}", values).rowcount
+        sql = f"DELETE FROM stored_events WHERE {column} IN ({_places(values)})"  # noqa: S608
+        return self._connection.execute(sql, values).rowcount
 
     def _drop_unused(self) -> None:
-        """Functions and resources that nothing refers to any more."""
-        resources = self._resources - {None} if self._finds_resources else ()
+        """Functions that nothing refers to any more, and resources that nothing is old enough to refer to."""
         dropped = sum(self._connection.execute(_DROP_FUNCTION, (number,)).rowcount for number in self._functions)
-        dropped += sum(self._connection.execute(_DROP_RESOURCE, (number,)).rowcount for number in resources)
+        dropped += self._connection.execute(_DROP_RESOURCES).rowcount
         self._functions.clear()
-        self._resources.clear()
         if dropped:
             self._connection.execute("UPDATE marks SET value = value + 1 WHERE name = 'generation'")
 

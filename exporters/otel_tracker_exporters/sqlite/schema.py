@@ -6,11 +6,15 @@ the same order, NULL where a key is absent. Ids are lower-case hex, times are UT
 ``properties``, ``body`` and ``resource`` are JSON text. ``"end"`` is a word of SQL's own and wants its quotes.
 
 The tables underneath may change with `SCHEMA_VERSION`; `MIGRATIONS` leads older files up to it. Ids are binary and
-functions and resources are stored once, because random keys and repeated text are what makes a large file slow. Each
-index answers a query: newest first, one function newest first (with all that statistics read), one trace, and the same
-for events. The few spans that are not completed have one of their own, for failures and for statistics. Those by
-resource tell retention whether a resource is still used. A migrated file has neither of these: it is read a little more
-slowly and keeps its resources.
+functions and resources are stored once, because random keys and repeated text are what makes a large file slow. A row
+of ``functions`` also holds what most spans of a function share: kind, status code, scope and attributes. A span with an
+empty text for attributes, which is no JSON, has all four from there; any other has its own. So a function has several
+rows when its spans differ in that.
+
+Each index answers a query: newest first, one function newest first (with all that statistics read), one trace, and the
+same for events. The few spans that are not completed have one of their own, for failures and for statistics. Nothing
+that was stored with a resource is newer than its ``last_ns``: it is not used any more when all that is there is. That
+is NULL, and the resource is kept, where an older version stored it.
 
 The ids of spans and events tell in which order they were stored, and are never used twice: what follows a store
 remembers the last one that it saw. ``marks`` keeps what must outlive the rows:
@@ -25,8 +29,11 @@ from __future__ import annotations
 APPLICATION_ID = 0x4F54_544B
 """``OTTK``: says that a SQLite file is a store of ours; https://www.sqlite.org/pragma.html#pragma_application_id."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Kept as ``PRAGMA user_version``; a file with a higher one is neither read nor written."""
+
+SHARING_VERSION = 3
+"""From this version on spans share what their row of ``functions`` holds; readers take older files as they are."""
 
 
 def _time_text(column: str) -> str:
@@ -36,17 +43,27 @@ def _time_text(column: str) -> str:
     return f"strftime('%Y-%m-%dT%H:%M:%S', {seconds}, 'unixepoch') || printf('.%09dZ', {nanoseconds})"
 
 
-_TABLES = (
-    """
-    CREATE TABLE functions (
+def shared(column: str) -> str:
+    """SQL for what a span ``s`` has itself or from its row ``f`` of the functions."""
+    return f"CASE WHEN s.attributes = '' THEN f.{column} ELSE s.{column} END"
+
+
+_FUNCTIONS = """(
         id INTEGER PRIMARY KEY,
         module TEXT NOT NULL,
         function TEXT NOT NULL,
         name TEXT NOT NULL,
-        UNIQUE (module, function, name)
+        kind TEXT NOT NULL DEFAULT '',
+        status_code TEXT NOT NULL DEFAULT '',
+        scope TEXT NOT NULL DEFAULT '',
+        attributes TEXT NOT NULL DEFAULT '',
+        UNIQUE (module, function, name, kind, status_code, scope, attributes)
     )
-    """,
-    "CREATE TABLE resources (id INTEGER PRIMARY KEY, attributes TEXT NOT NULL UNIQUE)",
+    """
+
+_TABLES = (
+    f"CREATE TABLE functions {_FUNCTIONS}",
+    "CREATE TABLE resources (id INTEGER PRIMARY KEY, attributes TEXT NOT NULL UNIQUE, last_ns INTEGER)",
     """
     CREATE TABLE stored_spans (
         id INTEGER PRIMARY KEY,
@@ -90,6 +107,8 @@ _TABLES = (
 _MARKS = "CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
 _FIRST_MARKS = "INSERT INTO marks VALUES ('span_floor', 0), ('event_floor', 0), ('generation', 0), ('keeper', 0)"
 
+_RESOURCES_BY_LAST = "CREATE INDEX resources_by_last ON resources (last_ns)"
+
 _INDEXES = (
     "CREATE INDEX spans_by_start ON stored_spans (start_ns)",
     "CREATE INDEX spans_by_function ON stored_spans (function_id, start_ns, end_ns, status)",
@@ -97,18 +116,16 @@ _INDEXES = (
     "CREATE INDEX events_by_time ON stored_events (time_ns)",
     "CREATE INDEX events_by_name ON stored_events (name, time_ns)",
     "CREATE INDEX events_by_trace ON stored_events (trace_id) WHERE trace_id IS NOT NULL",
-    "CREATE INDEX spans_by_resource ON stored_spans (resource_id)",
-    "CREATE INDEX events_by_resource ON stored_events (resource_id)",
+    _RESOURCES_BY_LAST,
 )
 
-_VIEWS = (
-    f"""
+_EXECUTIONS = f"""
     CREATE VIEW executions AS SELECT
         lower(hex(s.trace_id)) AS trace_id,
         lower(hex(s.span_id)) AS span_id,
         CASE WHEN s.parent_span_id IS NOT NULL THEN lower(hex(s.parent_span_id)) END AS parent_span_id,
         f.name AS name,
-        s.kind AS kind,
+        {shared("kind")} AS kind,
         nullif(f.function, '') AS function,
         nullif(f.module, '') AS module,
         s.status AS status,
@@ -118,18 +135,19 @@ _VIEWS = (
         s.args AS args,
         s.result AS result,
         s.error AS error,
-        s.attributes AS attributes,
+        nullif({shared("attributes")}, '') AS attributes,
         s.events AS events,
         s.links AS links,
-        s.status_code AS status_code,
+        {shared("status_code")} AS status_code,
         nullif(s.status_message, '') AS status_message,
-        nullif(s.scope, '') AS scope,
+        nullif({shared("scope")}, '') AS scope,
         r.attributes AS resource
     FROM stored_spans AS s
     LEFT JOIN functions AS f ON f.id = s.function_id
     LEFT JOIN resources AS r ON r.id = s.resource_id
-    """,  # noqa: S608
-    f"""
+    """  # noqa: S608
+
+_EVENTS = f"""
     CREATE VIEW events AS SELECT
         e.name AS name,
         CASE instr(e.name, '.') WHEN 0 THEN e.name ELSE substr(e.name, 1, instr(e.name, '.') - 1) END AS category,
@@ -143,8 +161,7 @@ _VIEWS = (
         r.attributes AS resource
     FROM stored_events AS e
     LEFT JOIN resources AS r ON r.id = e.resource_id
-    """,  # noqa: S608
-)
+    """  # noqa: S608
 
 CREATE_STATEMENTS = (
     *_TABLES,
@@ -152,13 +169,26 @@ CREATE_STATEMENTS = (
     _FIRST_MARKS,
     "INSERT INTO marks VALUES ('store', random())",
     *_INDEXES,
-    *_VIEWS,
+    _EXECUTIONS,
+    _EVENTS,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (_MARKS, _FIRST_MARKS, "INSERT INTO marks VALUES ('store', 0)"),
+    2: (
+        "DROP VIEW IF EXISTS executions",
+        f"CREATE TABLE new_functions {_FUNCTIONS}",
+        "INSERT INTO new_functions (id, module, function, name) SELECT id, module, function, name FROM functions",
+        "DROP TABLE functions",
+        "ALTER TABLE new_functions RENAME TO functions",
+        "ALTER TABLE resources ADD COLUMN last_ns INTEGER",
+        _RESOURCES_BY_LAST,
+        "DROP INDEX IF EXISTS spans_by_resource",
+        "DROP INDEX IF EXISTS events_by_resource",
+        _EXECUTIONS,
+    ),
 }
-"""What makes a file of the next version of one of this version. No step may rebuild a table or an index: a file of a
-gigabyte is migrated while other processes wait for it."""
+"""What makes a file of the next version of one of this version. No step may rebuild a table of spans or events or an
+index on one: a file of a gigabyte is migrated while other processes wait for it."""

@@ -29,7 +29,7 @@ _Parameters = Sequence[Any]
 
 def read_statistics(connection: sqlite3.Connection, wanted: SpanFilter, group_as: str | None) -> Iterator[Statistics]:
     """One `Statistics` a qualified name, or a single one named ``group_as``; of functions that have executions only."""
-    conditions, values = span_conditions(wanted)
+    conditions, values = span_conditions(connection, wanted)
     may_be_large = _row_bound(connection) > LARGE_GROUP
     for label, function_ids in _groups(connection, wanted.function_name, group_as).items():
         counted = _Counted(connection, conditions, values, function_ids)

@@ -20,7 +20,8 @@ from otel_tracker.following import Stored
 from otel_tracker.records import INT64_MIN, EventRecord, SpanRecord
 from otel_tracker_exporters.sqlite.database import pragma
 from otel_tracker_exporters.sqlite.foreign import Rows
-from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, SPAN_COLUMNS, in_int64
+from otel_tracker_exporters.sqlite.queries import select_spans
+from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, in_int64
 
 PAGE_ROWS = 500
 _PAGE_BYTES = 2 * 1024 * 1024
@@ -28,12 +29,7 @@ _PAGE_BYTES = 2 * 1024 * 1024
 
 _POSITION = re.compile(r"(-?\d{1,19}):(\d{1,19}):(\d{1,19})")
 
-_SPANS = f"""
-    SELECT {SPAN_COLUMNS}, s.id FROM stored_spans AS s
-    LEFT JOIN functions AS f ON f.id = s.function_id
-    LEFT JOIN resources AS r ON r.id = s.resource_id
-    WHERE s.id > ? ORDER BY s.id LIMIT ?
-    """  # noqa: S608
+_SPANS_AFTER = "s.id > ? ORDER BY s.id LIMIT ?"
 _EVENTS = f"""
     SELECT {EVENT_COLUMNS}, e.id FROM stored_events AS e
     LEFT JOIN resources AS r ON r.id = e.resource_id
@@ -86,7 +82,7 @@ def read_page(connection: sqlite3.Connection, after: Position, rows: Rows) -> Pa
     store = _store_of(connection)
     if after.store != store:
         after = Position(store)
-    spans = _rows_after(connection, _SPANS, after.span_id)
+    spans = _rows_after(connection, f"{select_spans(connection)}{_SPANS_AFTER}", after.span_id)
     events = _rows_after(connection, _EVENTS, after.event_id)
     connection.execute("ROLLBACK")
     stored, end = [], None

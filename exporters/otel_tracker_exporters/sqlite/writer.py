@@ -9,53 +9,59 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from itertools import chain
+from typing import NamedTuple
 
 from otel_tracker.diagnostics import logger, report_internal_error, say_once
 from otel_tracker.errors import StoreUnwritableError
-from otel_tracker.records import EventRecord, Labels, SpanRecord, Texts
 from otel_tracker.writing import Item, StoreWriter
+from otel_tracker_exporters.sqlite.batch import RECORD_FAULTS, Batch, Names, batch_of
 from otel_tracker_exporters.sqlite.database import BUSY_TIMEOUT_S, open_to_write, sentence_of
 from otel_tracker_exporters.sqlite.footing import Footing
 from otel_tracker_exporters.sqlite.keeping import Keeper
 from otel_tracker_exporters.sqlite.log import LogBound
 from otel_tracker_exporters.sqlite.rows import (
     INSERT_EVENT,
+    INSERT_MANY_SHARED,
+    INSERT_SHARED,
+    ROWS_AT_ONCE,
+    SHARED_LENGTH,
+    UPDATE_RESOURCE,
     UPSERT_SPAN,
-    event_row,
-    json_text,
-    span_row,
-    text,
-    texts_row,
+    Row,
+    row_of_shared,
 )
 
-_MAX_KNOWN_FUNCTIONS = 10_000
+_CAREFUL_BATCHES = 16
+"""After a batch that had to be inserted twice so many are inserted with care from the beginning."""
 
 _LAST_IDS = """
     SELECT
-        max((SELECT coalesce(max(id), 0) FROM stored_spans), (SELECT value FROM marks WHERE name = 'span_floor')),
-        max((SELECT coalesce(max(id), 0) FROM stored_events), (SELECT value FROM marks WHERE name = 'event_floor')),
-        (SELECT value FROM marks WHERE name = 'generation')
+        (SELECT coalesce(max(id), 0) FROM stored_spans),
+        (SELECT value FROM marks WHERE name = 'span_floor'),
+        max((SELECT coalesce(max(id), 0) FROM stored_events), (SELECT value FROM marks WHERE name = 'event_floor'))
 """
-
-# A record's own fault, as against the file's. ProgrammingError and InterfaceError are how sqlite3 refuses a value.
-_RECORD_FAULTS = (
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-    sqlite3.DataError,
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-)
 
 # Connections that a fork handed to this process: to use or even to close one would harm the parent's
 # (https://www.sqlite.org/howtocorrupt.html, 2.6), so they are kept and never touched.
 _inherited: list[sqlite3.Connection] = []
+
+
+class _Opened(NamedTuple):
+    """A connection and what it has seen."""
+
+    connection: sqlite3.Connection
+    names: Names
+
+
+class _LastIds(NamedTuple):
+    """The last ids that spans and events were given, and whether SQLite by itself goes on after the spans'."""
+
+    span: int
+    event: int
+    go_on: bool
 
 
 class SqliteWriter(StoreWriter):
@@ -67,26 +73,24 @@ class SqliteWriter(StoreWriter):
     def __init__(self, path: str, busy_timeout_s: float = BUSY_TIMEOUT_S, keeper: Keeper | None = None) -> None:
         super().__init__(path)
         self._busy_timeout_s = busy_timeout_s
-        self._connection: sqlite3.Connection | None = None
+        self._opened: _Opened | None = None
         self._footing = Footing(path)
         self._pid = os.getpid()
         self._keeper = keeper
         self._log = LogBound(path)
-        self._generation: int | None = None
-        self._function_ids: dict[tuple[str, str, str], int] = {}
-        self._resource: tuple[Mapping[str, Any], int] | None = None
+        self._careful_batches = 0
 
     def _store(self, records: Iterable[Item]) -> None:
         batch = list(records)
         if not batch:
             return
         try:
-            connection = self._connected()
-            self._log.before_batch(connection)
-            self._transact(connection, batch)
+            opened = self._connected()
+            self._log.before_batch(opened.connection)
+            self._transact(opened, batch)
         except (sqlite3.Error, OSError) as error:
             raise StoreUnwritableError(sentence_of(self.location, error)) from None
-        self._keep_bounds(connection)
+        self._keep_bounds(opened.connection)
 
     def _keep_bounds(self, connection: sqlite3.Connection) -> None:
         """What can wait; the batch is stored, and nothing that goes wrong here may make it count as lost."""
@@ -101,140 +105,127 @@ class SqliteWriter(StoreWriter):
             report_internal_error(f"removing the oldest from {self.location}", error)
             self._recover()
 
-    def _transact(self, connection: sqlite3.Connection, records: Sequence[Item]) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        last_span_id, last_event_id = self._last_ids(connection)
-        spans, events = self._rows(connection, records)
-        self._insert(connection, UPSERT_SPAN, _numbered(spans, last_span_id))
-        self._insert(connection, INSERT_EVENT, _numbered(events, last_event_id))
+    def _transact(self, opened: _Opened, records: Sequence[Item]) -> None:
+        """Insert the records as if nothing of them were stored yet; where something is, all again, with care."""
+        connection, names = opened
+        batch = _begun_batch(connection, names, records)
+        last_ids = _last_ids(connection)
+        if not (self._careful_batches or _insert(connection, batch, last_ids)):
+            self._careful_batches = _CAREFUL_BATCHES
+            connection.execute("ROLLBACK")
+            names.forget()
+            batch = _begun_batch(connection, names, records)
+        if self._careful_batches:
+            self._careful_batches -= 1
+            batch.faults += _insert_with_care(connection, batch, _last_ids(connection))
+        connection.executemany(UPDATE_RESOURCE, batch.last_times())
         connection.execute("COMMIT")
+        for error in batch.faults:
+            self._leave_out(error)
 
-    def _last_ids(self, connection: sqlite3.Connection) -> tuple[int, int]:
-        """The last ids that spans and events were given; forgets what retention may have made untrue."""
-        span_id, event_id, generation = connection.execute(_LAST_IDS).fetchone()
-        if generation != self._generation:
-            self._forget_ids()
-            self._generation = generation
-        return span_id, event_id
-
-    def _rows(
-        self, connection: sqlite3.Connection, records: Sequence[Item]
-    ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-        spans: list[tuple[Any, ...]] = []
-        events: list[tuple[Any, ...]] = []
-        for record in records:
-            try:
-                if type(record) is tuple:
-                    spans.append(self._texts_row(connection, record))
-                elif isinstance(record, SpanRecord):
-                    spans.append(self._span_row(connection, record))
-                elif isinstance(record, EventRecord):
-                    events.append(self._event_row(connection, record))
-            except _RECORD_FAULTS as error:
-                self._leave_out(error)
-        return spans, events
-
-    def _insert(self, connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if not rows:
-            return
-        connection.execute("SAVEPOINT batch")
-        try:
-            connection.executemany(sql, rows)
-        except _RECORD_FAULTS:
-            connection.execute("ROLLBACK TO batch")
-            self._insert_one_by_one(connection, sql, rows)
-        connection.execute("RELEASE batch")
-
-    def _insert_one_by_one(self, connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        for row in rows:
-            try:
-                connection.execute(sql, row)
-            except _RECORD_FAULTS as error:
-                self._leave_out(error)
-
-    def _texts_row(self, connection: sqlite3.Connection, texts: Texts) -> tuple[Any, ...]:
-        labels: Labels = texts[3]
-        function_id = self._function_ids.get((labels.module, labels.function, labels.name))
-        if function_id is None:
-            function_id = self._new_function_id(connection, labels)
-        return texts_row(texts, function_id, self._resource_id(connection, texts[12]))
-
-    def _span_row(self, connection: sqlite3.Connection, record: SpanRecord) -> tuple[Any, ...]:
-        function_id = self._function_ids.get((record.module, record.function, record.name))
-        if function_id is None:
-            function_id = self._new_function_id(connection, record)
-        return span_row(record, function_id, self._resource_id(connection, record.resource))
-
-    def _event_row(self, connection: sqlite3.Connection, record: EventRecord) -> tuple[Any, ...]:
-        return event_row(record, self._resource_id(connection, record.resource))
-
-    def _new_function_id(self, connection: sqlite3.Connection, record: SpanRecord | Labels) -> int:
-        if len(self._function_ids) >= _MAX_KNOWN_FUNCTIONS:
-            self._function_ids.clear()
-        key = (record.module, record.function, record.name)
-        values = tuple(text(part) for part in key)
-        connection.execute("INSERT OR IGNORE INTO functions (module, function, name) VALUES (?, ?, ?)", values)
-        found = connection.execute("SELECT id FROM functions WHERE (module, function, name) = (?, ?, ?)", values)
-        self._function_ids[key] = function_id = int(found.fetchone()[0])
-        return function_id
-
-    def _resource_id(self, connection: sqlite3.Connection, resource: Mapping[str, Any]) -> int | None:
-        """A process has one resource, and all its records share the one mapping."""
-        if not resource:
-            return None
-        if self._resource is None or self._resource[0] is not resource:
-            values = (json_text(dict(resource)),)
-            connection.execute("INSERT OR IGNORE INTO resources (attributes) VALUES (?)", values)
-            found = connection.execute("SELECT id FROM resources WHERE attributes = ?", values)
-            self._resource = resource, int(found.fetchone()[0])
-        return self._resource[1]
-
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self) -> _Opened:
         self._leave_parents_connection()
-        if self._connection is not None and not self._footing.is_firm():
-            self._footing.leave(self._connection)
+        if self._opened is not None and not self._footing.is_firm():
+            self._footing.leave(self._opened.connection)
             self._disconnect()
-        if self._connection is None:
-            self._connection = open_to_write(self.location, self._busy_timeout_s)
+        if self._opened is None:
+            connection = open_to_write(self.location, self._busy_timeout_s)
+            self._opened = _Opened(connection, Names(connection))
             self._footing.take()
-        return self._connection
+        return self._opened
 
     def _leave_parents_connection(self) -> None:
         if self._pid != os.getpid():
-            if self._connection is not None:
-                _inherited.append(self._connection)
-            self._pid, self._connection = os.getpid(), None
-            self._forget_ids()
+            if self._opened is not None:
+                _inherited.append(self._opened.connection)
+            self._pid, self._opened = os.getpid(), None
 
     def _recover(self) -> None:
         """End what failed; ids of rows that were never committed are forgotten, and the next batch connects anew."""
         try:
-            if self._connection is not None and self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            if self._opened is not None and self._opened.connection.in_transaction:
+                self._opened.connection.execute("ROLLBACK")
         except sqlite3.Error:
             pass  # SQLite has rolled back by itself, or closing does it
         self._disconnect()
 
     def _release(self) -> None:
         self._leave_parents_connection()
-        if self._connection is not None and self._keeper is not None:
+        if self._opened is not None and self._keeper is not None:
             with suppress(sqlite3.Error):
-                self._keeper.let_go(self._connection)
+                self._keeper.let_go(self._opened.connection)
         self._disconnect()
 
     def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        self._forget_ids()
+        opened, self._opened = self._opened, None
         try:
-            if connection is not None:
-                connection.close()
+            if opened is not None:
+                opened.connection.close()
         except sqlite3.Error as error:
             say_once(sentence_of(self.location, error))
 
-    def _forget_ids(self) -> None:
-        self._function_ids.clear()
-        self._resource = None
+
+def _begun_batch(connection: sqlite3.Connection, names: Names, records: Sequence[Item]) -> Batch:
+    """The records' rows, with a transaction begun: as late as possible, for other writers wait meanwhile."""
+    names.renew()
+    batch = batch_of(records, names)
+    if not connection.in_transaction:
+        connection.execute("BEGIN IMMEDIATE")
+    return batch_of(records, names) if names.renew() else batch
 
 
-def _numbered(rows: Sequence[tuple[Any, ...]], last_id: int) -> list[tuple[Any, ...]]:
+def _last_ids(connection: sqlite3.Connection) -> _LastIds:
+    span_id, span_floor, event_id = connection.execute(_LAST_IDS).fetchone()
+    return _LastIds(max(span_id, span_floor), event_id, span_id >= span_floor)
+
+
+def _insert(connection: sqlite3.Connection, batch: Batch, last_ids: _LastIds) -> bool:
+    """Insert rows of which none is expected to be there; False, with some of them inserted, when one cannot be."""
+    if not last_ids.go_on:
+        return False
+    last_id = last_ids.span
+    try:
+        for is_shared, rows in batch.span_runs():
+            if is_shared:
+                _insert_shared(connection, rows)
+            else:
+                connection.executemany(UPSERT_SPAN, _numbered(rows, last_id))
+            last_id += len(rows)
+        connection.executemany(INSERT_EVENT, _numbered(batch.events, last_ids.event))
+    except RECORD_FAULTS:
+        return False
+    return True
+
+
+def _insert_shared(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    in_full = len(rows) - len(rows) % ROWS_AT_ONCE
+    chunks = (rows[first : first + ROWS_AT_ONCE] for first in range(0, in_full, ROWS_AT_ONCE))
+    connection.executemany(INSERT_MANY_SHARED, (tuple(chain.from_iterable(chunk)) for chunk in chunks))
+    connection.executemany(INSERT_SHARED, rows[in_full:])
+
+
+def _insert_with_care(connection: sqlite3.Connection, batch: Batch, last_ids: _LastIds) -> list[Exception]:
+    """Insert rows that may be there, or that no table can hold; returns what was wrong with the latter."""
+    spans = [row_of_shared(row) if len(row) == SHARED_LENGTH else row for row in batch.spans]
+    faults = _insert_all_or_each(connection, UPSERT_SPAN, _numbered(spans, last_ids.span))
+    return faults + _insert_all_or_each(connection, INSERT_EVENT, _numbered(batch.events, last_ids.event))
+
+
+def _insert_all_or_each(connection: sqlite3.Connection, sql: str, rows: Sequence[Row]) -> list[Exception]:
+    faults: list[Exception] = []
+    connection.execute("SAVEPOINT batch")
+    try:
+        connection.executemany(sql, rows)
+    except RECORD_FAULTS:
+        connection.execute("ROLLBACK TO batch")
+        for row in rows:
+            try:
+                connection.execute(sql, row)
+            except RECORD_FAULTS as error:
+                faults.append(error)
+    connection.execute("RELEASE batch")
+    return faults
+
+
+def _numbered(rows: Sequence[Row], last_id: int) -> list[Row]:
     return [(row_id, *row) for row_id, row in enumerate(rows, last_id + 1)]
