@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from otel_tracker.lifecycle import configure as configure
     from otel_tracker.lifecycle import flush as flush
     from otel_tracker.lifecycle import shutdown as shutdown
+    from otel_tracker.propagation import child_environment as child_environment
+    from otel_tracker.propagation import propagate as propagate
     from otel_tracker.query import StoreReader as StoreReader
     from otel_tracker.records import EventRecord as EventRecord
     from otel_tracker.records import SpanRecord as SpanRecord
@@ -39,12 +41,14 @@ _HOMES = {
     "SpanRecord": "otel_tracker.records",
     "Statistics": "otel_tracker.stats",
     "StoreReader": "otel_tracker.query",
+    "child_environment": "otel_tracker.propagation",
     "configure": "otel_tracker.lifecycle",
     "delivery_report": "otel_tracker.delivery.lanes",
     "disable": "otel_tracker.tracing.switch",
     "enable": "otel_tracker.tracing.switch",
     "flush": "otel_tracker.lifecycle",
     "open_store": "otel_tracker.stores",
+    "propagate": "otel_tracker.propagation",
     "shutdown": "otel_tracker.lifecycle",
     "span": "otel_tracker.tracing.blocks",
     "track": "otel_tracker.events",
@@ -60,12 +64,14 @@ __all__ = [
     "Statistics",
     "StoreReader",
     "__version__",
+    "child_environment",
     "configure",
     "delivery_report",
     "disable",
     "enable",
     "flush",
     "open_store",
+    "propagate",
     "shutdown",
     "span",
     "traced",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from otel_tracker import capture, redaction, settings
 from otel_tracker.delivery import lanes
 from otel_tracker.diagnostics import logger, report_internal_error, say_once, set_log_level
+from otel_tracker.propagation import adopt_environment
 from otel_tracker.tracing import defaults, engine
 from otel_tracker.tracing.switch import is_sdk_disabled
 
@@ -73,6 +74,7 @@ def start(*, auto_instrumentation_version: str | None = None) -> None:
             )
             return
         _guard()
+        adopt_environment()
         logger.debug("effective settings: %s", settings.effective())
 
 

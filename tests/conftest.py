@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("repeatable", deadline=None, database=None, derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 
+_VARIABLES = ("OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")
 _THREAD_NAMES = ("OtelBatch", "OtelPeriodic", "otel-tracker")
 _THREAD_END_S = 5.0
 
@@ -52,7 +53,7 @@ def isolated(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def _without_variables() -> dict[str, str]:
-    return {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("OTEL_")}
+    return {name: os.environ.pop(name) for name in [*os.environ] if name.startswith(_VARIABLES)}
 
 
 def _forget_configuration() -> None:
@@ -73,7 +74,7 @@ def _left_in_process() -> Iterator[str]:
         yield "the state of configure()"
     if not switch.is_enabled():
         yield "disable()"
-    yield from (f"the variable {name}" for name in os.environ if name.startswith("OTEL_"))
+    yield from (f"the variable {name}" for name in os.environ if name.startswith(_VARIABLES))
 
 
 def _left_threads(before: set[threading.Thread]) -> Iterator[str]:

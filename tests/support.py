@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 DEADLINE_S = 60.0
 """A child that takes longer is killed with all that it started, and the test fails with what it printed."""
 
-_DROPPED = ("OTEL_", "PYTHON", "DJANGO_", "TRACEPARENT", "TRACESTATE", "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR")
+_DROPPED = (
+    "OTEL_",
+    "PYTHON",
+    "DJANGO_",
+    "TRACEPARENT",
+    "TRACESTATE",
+    "BAGGAGE",
+    "COLUMNS",
+    "LINES",
+    "FORCE_COLOR",
+    "NO_COLOR",
+)
 
 
 @dataclass(frozen=True)

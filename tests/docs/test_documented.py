@@ -14,6 +14,7 @@ from otel_tracker import errors
 from otel_tracker.cli.app import COMMANDS, cli
 from otel_tracker.events import track
 from otel_tracker.lifecycle import configure, flush, shutdown
+from otel_tracker.propagation import child_environment, propagate
 from otel_tracker.query import StoreReader
 from otel_tracker.records import EventRecord, SpanRecord
 from otel_tracker.settings import TABLE
@@ -87,7 +88,7 @@ def test_option_of_traced_is_documented(option: str) -> None:
     assert re.search(rf"^\|.*`{option}`.*\|", DOCS["tracing"], re.MULTILINE)
 
 
-@pytest.mark.parametrize("function", [configure, flush, shutdown, track], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", [child_environment, configure, flush, propagate, shutdown, track])
 def test_function_is_shown_in_use(function: object) -> None:
     """Every function appears with its parentheses."""
     assert f"{function.__name__}(" in ALL  # type: ignore[attr-defined]

@@ -12,11 +12,13 @@ from typing_extensions import assert_type
 
 from otel_tracker import (
     Sensitive,
+    child_environment,
     configure,
     disable,
     enable,
     flush,
     open_store,
+    propagate,
     shutdown,
     span,
     traced,
@@ -242,6 +244,17 @@ enable()
 flush()
 flush(timeout_s=1.5)
 shutdown()
+
+# Context for elsewhere: the bound function takes the same parameters and gives the same result.
+
+assert_type(propagate(empty)(1), str)
+assert_type(propagate(max)(1, 2), int)
+assert_type(child_environment(), dict[str, str])
+
+
+async def use_propagated() -> None:
+    assert_type(await propagate(fetch)(url="u"), bytes)
+
 
 # The reader.
 
