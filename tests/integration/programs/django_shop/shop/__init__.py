@@ -1,0 +1,1 @@
+"""A shop of one page, in Django, laid out as ``django-admin startproject`` does."""
