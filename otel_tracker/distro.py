@@ -1,19 +1,23 @@
 """What `opentelemetry-instrument` loads: our distro (defaults, instrumentors) and our configurator (providers).
 
-Neither ever raises: an exception in either would silently switch every instrumentor off.
+Neither ever raises: an exception in either would silently switch every instrumentor off. Nor do they import more than
+they must, because every Python process that a traced program starts pays for it.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-from importlib.metadata import entry_points
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from typing import Any
 
+from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined] # upstream switches it off
+from opentelemetry.util._importlib_metadata import entry_points  # cached by the launcher
 
+from otel_tracker import deferring, process_role
 from otel_tracker.diagnostics import logger, report_internal_error, say_once
-from otel_tracker.lifecycle import start
+from otel_tracker.instrumentors import DJANGO, trigger_of
 
 ENVIRONMENT_DEFAULTS = {
     # The stable HTTP conventions; the instrumentors still write the old names unless told.
@@ -31,38 +35,86 @@ _INSTRUMENTOR_OPTIONS: dict[str, dict[str, Any]] = {"fastapi": {"exclude_spans":
 
 
 class OtelTrackerDistro(BaseDistro):  # type: ignore[misc] # the base is not typed
-    """Our defaults for the environment, and our options for the upstream instrumentors."""
+    """Our defaults for the environment, and upstream's instrumentors, each when its library is first imported."""
+
+    def __init__(self) -> None:
+        self._has_work = process_role.current_role() not in (process_role.HELPER, process_role.SUPERVISOR)
 
     def _configure(self, **kwargs: Any) -> None:
+        if not self._has_work:
+            return
         for variable, default in ENVIRONMENT_DEFAULTS.items():
             os.environ.setdefault(variable, default)
         if len(entry_points(group="opentelemetry_configurator")) > 1:
             _assert_ours()
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
-        """Activate an instrumentor; one that fails is said in one sentence and leaves the others alone.
+        """Activate an instrumentor, or wait for its library; one that fails is said and leaves the others alone.
 
-        ImportError passes, as the launcher tells a library that is not installed from a failure by it.
+        ImportError passes at the start, as the launcher tells a library that is not installed from a failure by it.
         """
-        if entry_point.name == "django" and not os.environ.get("DJANGO_SETTINGS_MODULE"):
-            # Upstream configures Django's settings itself then, and the application dies of it.
-            say_once(
-                "Django is not instrumented, because DJANGO_SETTINGS_MODULE is not in the environment. "
-                "Set it to your settings module before the start.",
-                level=logging.INFO,
-            )
+        if not self._has_work:
             return
+        trigger = trigger_of(entry_point)
+        if entry_point.module == DJANGO:
+            activate = _django_activation(entry_point, kwargs)
+        else:
+            activate = _activation(entry_point, kwargs)
+        if trigger is None or deferring.is_imported(trigger):
+            activate()
+        else:
+            deferring.defer(_said_if_it_fails(entry_point, activate), until=trigger, own_module=entry_point.module)
+
+
+def _activation(entry_point: EntryPoint, options: dict[str, Any]) -> Callable[[], None]:
+    """Activates the instrumentor unless the program did so itself; raises ImportError, and says everything else."""
+    chosen = {**options, **_INSTRUMENTOR_OPTIONS.get(entry_point.name, {})}
+
+    def activate() -> None:
         try:
-            super().load_instrumentor(entry_point, **{**kwargs, **_INSTRUMENTOR_OPTIONS.get(entry_point.name, {})})
+            instrumentor = entry_point.load()()
+            if not getattr(instrumentor, "is_instrumented_by_opentelemetry", False):
+                instrumentor.instrument(**chosen)
         except ImportError:
             raise
         except Exception as error:  # an instrumentor of anybody's
-            reason = str(error).replace("\n", " ")[:300]
-            say_once(
-                f"The instrumentor {entry_point.name} failed ({type(error).__name__}: {reason}); the others work. "
-                f"Add {entry_point.name} to OTEL_PYTHON_DISABLED_INSTRUMENTATIONS to silence this."
-            )
-            logger.debug("instrumentor %s failed", entry_point.name, exc_info=error)
+            _say_failed(entry_point, error)
+
+    return activate
+
+
+def _said_if_it_fails(entry_point: EntryPoint, activate: Callable[[], None]) -> Callable[[], None]:
+    """For a later moment than the start: there is no launcher any more that looks at versions and catches errors."""
+
+    def activate_late() -> None:
+        conflict = get_dist_dependency_conflicts(entry_point.dist) if entry_point.dist else None
+        if conflict is not None:
+            say_once(f"The instrumentor {entry_point.name} is skipped: {str(conflict).rstrip('.')}.")
+            return
+        try:
+            activate()
+        except ImportError as error:
+            _say_failed(entry_point, error)
+
+    return activate_late
+
+
+def _django_activation(entry_point: EntryPoint, options: dict[str, Any]) -> Callable[[], None]:
+    def activate() -> None:
+        from otel_tracker.django_middleware import before_middleware_is_read
+
+        before_middleware_is_read(_said_if_it_fails(entry_point, _activation(entry_point, options)))
+
+    return activate
+
+
+def _say_failed(entry_point: EntryPoint, error: Exception) -> None:
+    reason = str(error).replace("\n", " ")[:300]
+    say_once(
+        f"The instrumentor {entry_point.name} failed ({type(error).__name__}: {reason}); the others work. "
+        f"Add {entry_point.name} to OTEL_PYTHON_DISABLED_INSTRUMENTATIONS to silence this."
+    )
+    logger.debug("instrumentor %s failed", entry_point.name, exc_info=error)
 
 
 def _assert_ours() -> None:
@@ -88,17 +140,32 @@ class OtelTrackerConfigurator:
 
     def configure(self, **kwargs: Any) -> None:
         """Set up the SDK; what `opentelemetry-instrument` calls."""
-        config_file = os.environ.get("OTEL_CONFIG_FILE")
-        try:
-            if config_file:
-                from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+        role = process_role.current_role()
+        if role in (process_role.HELPER, process_role.SUPERVISOR):
+            return
+        version = kwargs.get("auto_instrumentation_version")
+        if role == process_role.FORK_SERVER:
+            from otel_tracker.fork_server import start_in_children
 
-                _OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]
-            else:
-                start(auto_instrumentation_version=kwargs.get("auto_instrumentation_version"))
-        except Exception as error:
-            if config_file:
-                reason = " ".join(str(error).split())[:300]
-                say_once(f"OTEL_CONFIG_FILE cannot be used ({reason}); nothing is traced. Mend the file or unset it.")
-            else:
-                report_internal_error("setting up the SDK", error)
+            start_in_children(lambda: _set_up(version))
+        else:
+            _set_up(version)
+
+
+def _set_up(auto_instrumentation_version: str | None) -> None:
+    config_file = os.environ.get("OTEL_CONFIG_FILE")
+    try:
+        if config_file:
+            from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+
+            _OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]
+        else:
+            from otel_tracker.lifecycle import start
+
+            start(auto_instrumentation_version=auto_instrumentation_version)
+    except Exception as error:
+        if config_file:
+            reason = " ".join(str(error).split())[:300]
+            say_once(f"OTEL_CONFIG_FILE cannot be used ({reason}); nothing is traced. Mend the file or unset it.")
+        else:
+            report_internal_error("setting up the SDK", error)

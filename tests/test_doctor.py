@@ -169,3 +169,21 @@ def test_instrumentors_that_are_off_say_why(monkeypatch: pytest.MonkeyPatch) -> 
     assert by_subject["instrumentor threading"].verdict == "note"
     monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "*")
     assert {finding.verdict for finding in check_instrumentors()} == {"note"}
+
+
+def test_instrumentors_say_when_they_become_active(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With their library, with Django's middleware, or at the start when they are not OpenTelemetry's own."""
+    folder = install_fake_distribution(
+        Path("packages"),
+        "aaa_instrumentors",
+        {},
+        "[opentelemetry_instrumentor]\n"
+        "redis = opentelemetry.instrumentation.redis:RedisInstrumentor\n"
+        "django = opentelemetry.instrumentation.django:DjangoInstrumentor\n"
+        "pika = aaa_unknown:UnknownInstrumentor\n",
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    said = {finding.subject: finding.sentence for finding in check_instrumentors()}
+    assert said["instrumentor redis"] == "It is activated when redis is imported."
+    assert said["instrumentor django"] == "It is activated when Django reads its middleware."
+    assert said["instrumentor pika"] == said["instrumentor threading"] == "It is loaded at start."

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 
 from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
+from otel_tracker.instrumentors import DJANGO, trigger_of
 from otel_tracker.launch import launcher
 from otel_tracker.version import __version__
 
@@ -69,7 +70,7 @@ def check_selections() -> Iterator[Finding]:
 
 
 def check_instrumentors() -> Iterator[Finding]:
-    """Which frameworks' instrumentors are active under the launcher, and why the others are not."""
+    """When each instrumentor becomes active under the launcher, and why others never do."""
     disabled = {name.strip() for name in os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")}
     for point in sorted(entry_points(group="opentelemetry_instrumentor"), key=lambda point: point.name):
         yield _instrumentor(point, is_disabled=bool(disabled & {point.name, "*"}))
@@ -105,6 +106,12 @@ def _instrumentor(point: EntryPoint, *, is_disabled: bool) -> Finding:
         conflict = get_dist_dependency_conflicts(point.dist)
         if conflict:
             return Finding(subject, NOTE, f"It is skipped: {str(conflict).rstrip('.')}.")
-    if point.name == "django" and not os.environ.get("DJANGO_SETTINGS_MODULE"):
-        return Finding(subject, NOTE, "It is skipped until DJANGO_SETTINGS_MODULE is set in the environment.")
-    return Finding(subject, OK, "It is active under the launcher.")
+    return Finding(subject, OK, _activation(point))
+
+
+def _activation(point: EntryPoint) -> str:
+    """When our distro activates an instrumentor; see `otel_tracker.instrumentors`."""
+    if point.module == DJANGO:
+        return "It is activated when Django reads its middleware."
+    trigger = trigger_of(point)
+    return f"It is activated when {trigger} is imported." if trigger else "It is loaded at start."
