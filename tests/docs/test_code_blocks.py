@@ -16,6 +16,7 @@ NOT_RUN = {
     ("README.md", 'pip install -e ".[dev]" && pytest'): "installs, and would run this test; .ci/run runs it",
     ("docs/stores.md", "[project.entry-points.opentelemetry_traces_exporter]"): "a part of the reader's own pyproject",
     ("docs/how-it-works.md", "your function"): "a drawing",
+    ("docs/launching.md", 'file_format: "1.0"'): "needs one more package; test_compatibility.py runs such a file",
 }
 """Blocks that nothing here runs, by page and first line, with the reason."""
 
