@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined] # upstream switches it off
-from opentelemetry.util._importlib_metadata import entry_points  # cached by the launcher
 
 from otel_tracker import deferring, process_role
 from otel_tracker.diagnostics import logger, report_internal_error, say_once

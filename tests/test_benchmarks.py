@@ -104,3 +104,16 @@ def test_exporters_compares_the_stores_with_to_json(tmp_path: Path) -> None:
 def test_memory_compares_a_queued_span_with_one_of_the_sdk(tmp_path: Path) -> None:
     rows = rows_of(run(tmp_path, "memory.py", "--spans", 300, "--json", "-"))
     assert rows["@traced, arguments", "8 attributes"]["bar"] == 0.35
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the environments of the benchmark are laid out as on POSIX")
+def test_launch_starts_both_and_prints_three_ratios(tmp_path: Path) -> None:
+    """This environment stands for both: the ratios say nothing, but everything is started and measured."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("ours", "stock"):
+        (home / name).symlink_to(sys.prefix, target_is_directory=True)
+    rows = rows_of(run(tmp_path, "launch.py", "--in", home, "--rounds", 1, "--json", "-"))
+    bars = {workload: row["bar"] for (case, workload), row in rows.items() if case == "otel-tracker"}
+    assert bars == {"processor time": 0.5, "time by the clock": 0.5, "memory at its peak": 0.6}
+    assert all(row["cost"] > 0 for row in rows.values())
