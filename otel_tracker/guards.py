@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -18,14 +19,22 @@ from wrapt import register_post_import_hook
 from otel_tracker.delivery.postponing import do_or_postpone
 from otel_tracker.diagnostics import logger, report_internal_error
 
-Deliver = Callable[[], object]
+# Other threads of the program work on while the handler delivers, and hold the interpreter for 5 ms by default, each
+# time that delivery has waited for the disk: three busy ones make that ten times slower.
+_SWITCH_INTERVAL_S = 0.0002
+
+Action = Callable[[], object]
 
 
 class Guards:
-    """The guards of a process and, as they survive a fork, of its children; ``deliver`` must not raise."""
+    """The guards of a process and, as they survive a fork, of its children.
 
-    def __init__(self, deliver: Deliver) -> None:
+    ``deliver`` is called before the end, and ``go_on`` if that did not come; neither may raise.
+    """
+
+    def __init__(self, deliver: Action, go_on: Action) -> None:
         self._deliver = deliver
+        self._go_on = go_on
         self._is_ending = False
 
     def install(self, *, handles_signals: bool) -> None:
@@ -52,12 +61,17 @@ class Guards:
 
     def _deliver_and_die(self, number: int) -> None:
         """Deliver and send the signal again, so that the process ends by it, with the status that shows that."""
+        interval_s = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
         try:
             self._deliver()
         finally:
             self._is_ending = False
+            sys.setswitchinterval(interval_s)
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        self._go_on()  # the first process of a container does not die of a signal that it does not handle
+        signal.signal(number, self._on_sigterm)
 
     def _guard_multiprocessing(self, util: Any) -> None:
         """A child runs its finalizers and then `os._exit`; those that its parent had are gone."""

@@ -73,6 +73,7 @@ def start(*, auto_instrumentation_version: str | None = None) -> None:
                 "Mend the variable that the sentence names."
             )
             return
+        engine.prepare()
         _guard()
         adopt_environment()
         logger.debug("effective settings: %s", settings.effective())
@@ -124,7 +125,7 @@ def _guard() -> None:
     if _guards is None:
         from otel_tracker.guards import Guards
 
-        _guards = Guards(_deliver_before_the_end)
+        _guards = Guards(_deliver_before_the_end, lanes.go_on)
         _guards.install(handles_signals=settings.DELIVERY_SIGNALS.read())
 
 

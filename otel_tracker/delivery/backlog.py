@@ -170,7 +170,7 @@ class Backlog(Generic[Item]):
                 batch = self._given_back.pop()
                 if batch.place is None:
                     self._put_on_disk(batch.items, batch)
-            while self.queue:
+            for _ in range(0, len(self.queue), _PARKED_AT_ONCE):  # not for ever, should others go on to put in
                 self._put_on_disk(self._popped(_PARKED_AT_ONCE))
 
     def close(self) -> None:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from opentelemetry.context import Context, attach, detach
 
 from otel_tracker.delivery import lanes
+from otel_tracker.delivery.asking import Ask, Asks
 from otel_tracker.delivery.backlog import Backlog
 from otel_tracker.delivery.counts import Counts, DestinationReport
 from otel_tracker.delivery.sending import Sender
+from otel_tracker.delivery.unsignalled import leave_signals_to_others
 from otel_tracker.delivery.untraced import untraced
 from otel_tracker.diagnostics import report_internal_error
 
@@ -37,6 +39,7 @@ AFTER_SHUTDOWN = "after_shutdown"
 # waiting of most, then what is left goes on disk.
 _LAST_SHARE = 0.2
 _FORK_WAIT_S = 0.1
+_PARK_WAIT_S = 0.2
 _THREAD_REST_S = 1.0
 _getpid = os.getpid
 
@@ -79,8 +82,7 @@ class Lane(Generic[Item]):
         self._pid = 0  # of the process whose thread runs, 0 for none
         self._told_pid = 0
         self._begin_again_s = 0.0
-        self._asked = self._answered = 0
-        self._answer = True
+        self._asks = Asks()
         self._sending = threading.Lock()
 
     def put(self, item: Item) -> None:
@@ -101,9 +103,9 @@ class Lane(Generic[Item]):
         if self._thread is threading.current_thread():  # an exporter that flushes its own lane
             return False
         with self._told:
-            mine = self._ask()
-            self._wait(lambda: self._answered >= mine or self._backlog.is_empty, deadline_s)
-            return self._answer if self._answered >= mine else self._backlog.is_empty
+            ask = self._ask()
+            self._wait(lambda: ask.answer is not None or self._backlog.is_empty, deadline_s)
+        return self._backlog.is_empty if ask.answer is None else ask.answer
 
     def hurry(self) -> None:
         """Begin to deliver what waits."""
@@ -126,8 +128,21 @@ class Lane(Generic[Item]):
         lanes.remove(self)
 
     def park(self) -> None:
-        """Put on disk what waits in memory: the process is about to be killed."""
+        """Put on disk what waits in memory: the process is about to be killed.
+
+        The exporter gets nothing more, so that nothing is both sent and left on disk; what it has in hand it may
+        still finish, for a moment.
+        """
+        self._is_hurried = True
+        is_idle = self._sending.acquire(timeout=_PARK_WAIT_S)
         self._backlog.park()
+        if is_idle:
+            self._sending.release()
+
+    def go_on(self) -> None:
+        """Deliver again: the process was not killed."""
+        self._is_hurried = self._is_closed
+        self.hurry()
 
     def pause(self) -> None:
         """Let the thread deliver what waits and end, if it can at once: a fork is safest, and silent, without it."""
@@ -222,6 +237,7 @@ class Lane(Generic[Item]):
             return True
 
     def _run(self) -> None:
+        leave_signals_to_others()
         with untraced():
             try:
                 self._backlog.claim()
@@ -236,7 +252,7 @@ class Lane(Generic[Item]):
             self._wake.wait(self._rest_s())
             self._wake.clear()
             is_last = self._is_ending or self._is_pausing
-            if self._is_ending or self._answered < self._asked or self._sender.may_try():
+            if self._is_ending or self._asks or self._sender.may_try():
                 self._work()
             if is_last and self._may_leave():
                 return
@@ -244,14 +260,13 @@ class Lane(Generic[Item]):
     def _rest_s(self) -> float:
         if self._sender.again_s:
             return max(0.0, self._sender.again_s - time.monotonic())
-        return 0.0 if self._backlog.is_crowded else self._limits.delay_s
+        return 0.0 if self._backlog.is_crowded and not self._is_hurried else self._limits.delay_s
 
     def _work(self) -> None:
-        asked = self._asked
-        is_done = self._deliver(None if self._is_ending else self._number_created())
-        if asked > self._answered:
+        is_done = self._deliver()
+        if self._asks and (self._backlog.is_empty or not is_done):
             with self._told:
-                self._answered, self._answer = asked, is_done
+                self._asks.answer(is_done)
                 self._told.notify_all()
         lanes.leave_report_now_and_then()
 
@@ -272,19 +287,28 @@ class Lane(Generic[Item]):
                 self._thread, self._pid = None, 0
             self._told.notify_all()
 
-    def _deliver(self, number: int | None) -> bool:
-        """Deliver what waits, or until so many of all that were created are settled; False when some is refused."""
+    def _deliver(self, *, is_all: bool = False) -> bool:
+        """Deliver what waits: a batch, and more while there is enough or somebody waits; False when some is refused."""
         try:
             while not self._is_hurried:
                 with self._sending:
+                    if self._is_hurried:
+                        break
                     is_taken = self._sender.send()
                 if not is_taken:
                     return is_taken is None
-                if number is not None and self._number_created() - len(self._backlog) >= number:
+                self._answer_settled()
+                if not (is_all or self._asks or self._is_ending or self._is_pausing or self._backlog.is_crowded):
                     return True
         except Exception as error:
             report_internal_error("delivering telemetry", error)
         return False
+
+    def _answer_settled(self) -> None:
+        if self._asks:
+            with self._told:
+                if self._asks.settled(self._number_created() - len(self._backlog)):
+                    self._told.notify_all()
 
     def _number_created(self) -> int:
         return int(repr(self._created)[len("count(") : -1])  # to copy it, which could be asked, is deprecated
@@ -292,7 +316,7 @@ class Lane(Generic[Item]):
     def _deliver_here(self) -> bool:
         """Deliver on the calling thread, where no other can be started; what another is sending is waited for."""
         with untraced():
-            return self._deliver(None)
+            return self._deliver(is_all=True)
 
     def _end_thread(self, end_by_s: float) -> None:
         last_s = max(0.0, end_by_s - time.monotonic()) * _LAST_SHARE
@@ -324,10 +348,9 @@ class Lane(Generic[Item]):
         except Exception as error:  # an exporter of anybody's
             report_internal_error("closing an exporter", error)
 
-    def _ask(self) -> int:
-        self._asked += 1
+    def _ask(self) -> Ask:
         self._wake.set()
-        return self._asked
+        return self._asks.add(self._number_created())
 
     def _wait(self, is_so: Callable[[], bool], deadline_s: float) -> bool:
         """Wait, under the lock, until something is so; False when it is not in time."""

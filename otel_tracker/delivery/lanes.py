@@ -30,6 +30,9 @@ class AnyLane(Protocol):
     def park(self) -> None:
         """Put on disk what waits in memory."""
 
+    def go_on(self) -> None:
+        """Work again after that."""
+
     def pause(self) -> None:
         """Stop working for a fork."""
 
@@ -111,6 +114,11 @@ def leave_report_now_and_then() -> None:
 def grant(timeout_s: float) -> None:
     """Give the shutdowns that follow so many seconds, instead of what the settings say."""
     _begin_wave(timeout_s)
+
+
+def go_on() -> None:
+    """Deliver again after `park`: the process was not killed."""
+    _each(lambda lane: lane.go_on(), "going on")
 
 
 @contextmanager

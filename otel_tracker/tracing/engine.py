@@ -131,6 +131,12 @@ def choose_engine() -> None:
     use_engine(_lean_engine() or _portable)
 
 
+def prepare() -> None:
+    """Choose now, with the SDK loaded: a fork while another thread's first call imports the engine would hang."""
+    if isinstance(_engine, EngineChoice):
+        choose_engine()
+
+
 def reset() -> None:
     """Choose again at the next call; `configure()` calls this."""
     use_engine(EngineChoice())

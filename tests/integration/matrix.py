@@ -24,7 +24,12 @@ PROGRAMS = Path(__file__).parent / "programs"
 # Since 3.12 Python warns of every fork in a process that has threads.
 _WARNINGS = "error,ignore:This process:DeprecationWarning"
 
-_ONLY_EXITS_DELIVER = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_BLRP_SCHEDULE_DELAY": "60000"}
+# The exit has more time than by default, so that on a busy machine, too, everything is in the store and not on disk.
+_ONLY_EXITS_DELIVER = {
+    "OTEL_BSP_SCHEDULE_DELAY": "60000",
+    "OTEL_BLRP_SCHEDULE_DELAY": "60000",
+    "OTEL_TRACKER_DELIVERY_EXIT_TIMEOUT_S": "20",
+}
 
 needs_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs signals, fork and Linux's /proc")
 

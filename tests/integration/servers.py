@@ -50,6 +50,8 @@ class Setup:
     """Who gets SIGTERM: the ``started`` process, or the one that is ``serving``."""
     keeps_alive: bool = True
     """Whether it takes several requests over one connection, or says that it does not."""
+    logs: str = ""
+    """What it logs of each request when that is over, where the client cannot know it."""
 
 
 def setups(quick: Collection[str], *all_of_them: Setup) -> list[Any]:
@@ -63,6 +65,8 @@ def assert_nothing_is_lost(setup: Setup, requests: int, *, instrumentor: str) ->
     """Serve, answer that many requests, end, and find each of them in the store, and nothing running or said."""
     with serving(setup.command, instrumentor=instrumentor) as server:
         server_pids = server.ask(requests, keep_alive=setup.keeps_alive)
+        if setup.logs:
+            server.wait_until(lambda: server.said().count(setup.logs) == requests)
         started = server.started_in_helpers() if setup.has_supervisor else {}
         status = server.end(server.pid if setup.ends_by == "started" else min(server_pids))
     assert (server.pid in server_pids) != setup.has_supervisor
