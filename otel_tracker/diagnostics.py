@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from contextlib import suppress
 from time import monotonic
 
 logger = logging.getLogger("otel_tracker")
 
 _MAX_REMEMBERED = 1_000
-_said: set[str] = set()
+# Without a lock: a signal handler may come while its own thread holds one, and a fork while another does. Of two
+# threads that say the same, the one whose token is kept by `dict.setdefault` goes first.
+_said: dict[str, object] = {}
 _again_s: dict[str, float] = {}
-_lock = threading.Lock()
 
 
 def say_once(sentence: str, *, level: int = logging.WARNING, key: str | None = None) -> None:
     """Log a sentence unless it, or another with the same ``key``, was logged before in this process."""
     remembered = sentence if key is None else key
-    with _lock:
-        if remembered in _said or len(_said) >= _MAX_REMEMBERED:
-            return
-        _said.add(remembered)
+    token = object()
+    if len(_said) >= _MAX_REMEMBERED or _said.setdefault(remembered, token) is not token:
+        return
     with suppress(Exception):  # a handler of the program's own failed; there is nobody left to tell
         logger.log(level, "%s", sentence)
 
@@ -34,10 +33,13 @@ def say_once(sentence: str, *, level: int = logging.WARNING, key: str | None = N
 def say_rarely(sentence: str, *, key: str, every_s: float = 600.0) -> None:
     """Log a sentence about something that lasts, again only after ``every_s`` seconds."""
     now_s = monotonic()
-    with _lock:
-        if now_s < _again_s.get(key, 0.0) or len(_again_s) >= _MAX_REMEMBERED:
-            return
-        _again_s[key] = now_s + every_s
+    if len(_again_s) >= _MAX_REMEMBERED:
+        return
+    again_s = now_s + every_s  # a new object each time
+    known_s = _again_s.setdefault(key, again_s)
+    if known_s is not again_s and now_s < known_s:
+        return
+    _again_s[key] = again_s
     with suppress(Exception):
         logger.warning("%s", sentence)
 
@@ -69,6 +71,5 @@ def set_log_level(level_name: str) -> None:
 
 def forget_said() -> None:
     """Start again with nothing said (a new configuration deserves its own warnings)."""
-    with _lock:
-        _said.clear()
-        _again_s.clear()
+    _said.clear()
+    _again_s.clear()

@@ -7,48 +7,54 @@ lock, what the handler has to do is postponed until the lock is given back.
 from __future__ import annotations
 
 import weakref
-from _thread import allocate_lock, get_ident
+from _thread import RLock
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 _locks: weakref.WeakSet[AskableLock] = weakref.WeakSet()
 _postponed: Callable[[], None] | None = None
 
 
 class AskableLock:
-    """A plain lock, for short sections; `try_acquire` does not wait."""
+    """A lock for short sections, which its holder takes no second time by `try_acquire`; that does not wait.
+
+    It is the interpreter's own re-entrant lock, because that alone knows its owner from the very instruction that
+    takes it: a signal may come, and Ctrl-C may raise, before the next. Between taking it and giving it back nothing is
+    called here that could fail: in a program at its recursion limit, or out of memory, every call of a Python function
+    can, and a lock that is never given back would stop everything.
+    """
 
     def __init__(self) -> None:
-        self._lock = allocate_lock()
-        self._owner = 0
+        lock: Any = RLock()
+        self._lock = lock
+        self.is_mine: Callable[[], bool] = lock._is_owned
         _locks.add(self)
-
-    def is_mine(self) -> bool:
-        """Whether the calling thread holds it."""
-        return self._owner == get_ident()
 
     def try_acquire(self) -> bool:
         """Take it if it is free."""
-        if not self._lock.acquire(False):
-            return False
-        self._owner = get_ident()
-        return True
+        return not self.is_mine() and bool(self._lock.acquire(False))
 
     def release(self) -> None:
         """Give it back, and do what was postponed meanwhile."""
-        self._owner = 0
         self._lock.release()
         if _postponed is not None:
             _do_postponed()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
-        self._owner = get_ident()
+        try:
+            self._lock.acquire()
+        except BaseException:
+            if self.is_mine():
+                self._lock.release()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.release()
+        self._lock.release()
+        if _postponed is not None:
+            _do_postponed()
 
 
 def do_or_postpone(action: Callable[[], None]) -> None:
