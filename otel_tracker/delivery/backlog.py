@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from otel_tracker.delivery.codec import ITEMS_A_LINE
 from otel_tracker.delivery.journal import Journal, JournalFullError, Place
 from otel_tracker.delivery.postponing import AskableLock
-from otel_tracker.diagnostics import report_internal_error, say_once
+from otel_tracker.diagnostics import report_internal_error, say_once, say_rarely
 
 if TYPE_CHECKING:
     from otel_tracker.delivery.codec import Codec
@@ -88,6 +88,11 @@ class Backlog(Generic[Item]):
         """Whether nothing waits, neither of this process nor of those before it."""
         with self.lock:  # a batch that is being taken is in no place for a moment
             return not (self.queue or self._given_back or self._in_hand) and self._journal.is_empty
+
+    @property
+    def holds_others(self) -> bool:
+        """Whether anything of earlier processes waits."""
+        return self._journal.holds_others
 
     @property
     def is_crowded(self) -> bool:
@@ -225,7 +230,10 @@ class Backlog(Generic[Item]):
         except OSError as error:
             self._drop(JOURNAL_UNWRITABLE, len(items), is_own)
             self._disk_again_s = time.monotonic() + _DISK_REST_S
-            say_once(f"Telemetry is lost: the journal cannot be written ({error}). {_WAY_OUT}")
+            # One sentence for all destinations: it is the same disk.
+            say_rarely(
+                f"Telemetry is lost: the journal cannot be written ({error}). {_WAY_OUT}", key=JOURNAL_UNWRITABLE
+            )
         except Exception as error:  # the observed program may stand above
             self._drop(UNFIT, len(items), is_own)
             report_internal_error("writing the journal", error)

@@ -41,6 +41,8 @@ def folder_of(signal: str, destination: str) -> Path:
 
 def open_folder(folder: Path) -> None:
     """Make a folder where it is missing, 0700; raises OSError when it cannot be made or trusted."""
+    if os.path.lexists(folder.parent):
+        check_folder(folder.parent)  # before anything is left in it
     make_private_folder(folder)
     for one in (folder, folder.parent):
         check_folder(one)

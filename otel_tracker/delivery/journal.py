@@ -55,6 +55,11 @@ class Journal:
         """Whether nothing waits here."""
         return not self._segments
 
+    @property
+    def holds_others(self) -> bool:
+        """Whether something waits here that this process has taken over."""
+        return len(self._segments) > len(self._own)
+
     def has_left_behind(self) -> bool:
         """Whether there is something that an earlier process may have left."""
         return bool(folders.segment_paths(self._folder))

@@ -73,7 +73,7 @@ class Lane(Generic[Item]):
             self._codec, self._journal, self._counts, self._limits, may_repeat=may_repeat
         )
         self._queue = self._backlog.queue
-        self._is_hurried = self._is_ending = self._is_pausing = self._has_ended = False
+        self._is_hurried = self._is_ending = self._is_pausing = self._has_ended = self._is_claiming = False
         self._sender = Sender(self.exporter, self._backlog, self._counts, self.destination, lambda: self._is_hurried)
         self._created = itertools.count()
         self._count = self._created.__next__
@@ -96,16 +96,16 @@ class Lane(Generic[Item]):
     def flush(self, timeout_s: float) -> bool:
         """Deliver what waits; False when that failed or took longer than ``timeout_s`` seconds."""
         deadline_s = time.monotonic() + timeout_s
-        if self._backlog.is_empty or self._has_ended:
-            return self._backlog.is_empty
+        if self._is_idle() or self._has_ended:
+            return self._is_idle()
         if not self._begin():
             return self._deliver_here()
         if self._thread is threading.current_thread():  # an exporter that flushes its own lane
             return False
         with self._told:
             ask = self._ask()
-            self._wait(lambda: ask.answer is not None or self._backlog.is_empty, deadline_s)
-        return self._backlog.is_empty if ask.answer is None else ask.answer
+            self._wait(lambda: ask.answer is not None or self._is_idle(), deadline_s)
+        return self._is_idle() if ask.answer is None else ask.answer
 
     def hurry(self) -> None:
         """Begin to deliver what waits."""
@@ -124,6 +124,8 @@ class Lane(Generic[Item]):
             self._deliver_here()
             self._close_exporter()
         self._backlog.park()
+        if self._backlog.in_journal:
+            self._sender.say_left()
         self._backlog.close()
         lanes.remove(self)
 
@@ -156,6 +158,7 @@ class Lane(Generic[Item]):
             self._is_pausing = False
         if self._thread is not thread:
             thread.join(_FORK_WAIT_S)
+            _wait_for_its_end(thread)
 
     def resume(self) -> None:
         """Go on after a fork, when there is something to deliver."""
@@ -200,7 +203,7 @@ class Lane(Generic[Item]):
             report_internal_error("taking in telemetry", error)
 
     def _drop_late(self) -> None:
-        """Give the newest item up. Where there is none, the thread has taken it along in the last moment."""
+        """Drop the newest item: those before it ended in time, and somebody may still be delivering them."""
         with self._backlog.lock:
             if self._queue:
                 self._queue.pop()
@@ -224,12 +227,12 @@ class Lane(Generic[Item]):
             if self._told_pid != _getpid():  # made here and not earlier: gevent may have exchanged these classes since
                 self._wake, self._told, self._told_pid = threading.Event(), threading.Condition(), _getpid()
             thread = threading.Thread(target=self._run, name=f"otel-tracker-{self.signal}", daemon=True)
-            self._thread, self._pid = thread, _getpid()
+            self._thread, self._pid, self._is_claiming = thread, _getpid(), True
             token = attach(Context())  # whose request this is does not concern the thread
             try:
                 thread.start()
             except (RuntimeError, MemoryError):  # no more threads, or the interpreter is about to end
-                self._thread, self._pid = None, 0
+                self._thread, self._pid, self._is_claiming = None, 0, False
                 self._begin_again_s = time.monotonic() + _THREAD_REST_S
                 return False
             finally:
@@ -240,12 +243,20 @@ class Lane(Generic[Item]):
         leave_signals_to_others()
         with untraced():
             try:
+                if not self._is_wanted():
+                    return
                 self._backlog.claim()
+                self._is_claiming = False
                 self._serve()
             except Exception as error:
                 report_internal_error("delivering telemetry", error)
             finally:
                 self._leave()
+
+    def _is_wanted(self) -> bool:
+        """False in a thread whose start has failed after it had begun: another may deliver by now."""
+        with self._backlog.lock:
+            return self._thread is threading.current_thread()
 
     def _serve(self) -> None:
         while True:
@@ -284,8 +295,12 @@ class Lane(Generic[Item]):
     def _leave(self) -> None:
         with self._told:
             if self._thread is threading.current_thread():
-                self._thread, self._pid = None, 0
+                self._thread, self._pid, self._is_claiming = None, 0, False
             self._told.notify_all()
+
+    def _is_idle(self) -> bool:
+        """Whether nothing waits, as far as is known: a thread that has just begun has yet to look at the disk."""
+        return self._backlog.is_empty and not self._is_claiming
 
     def _deliver(self, *, is_all: bool = False) -> bool:
         """Deliver what waits: a batch, and more while there is enough or somebody waits; False when some is refused."""
@@ -305,7 +320,7 @@ class Lane(Generic[Item]):
         return False
 
     def _answer_settled(self) -> None:
-        if self._asks:
+        if self._asks and not self._backlog.holds_others:
             with self._told:
                 if self._asks.settled(self._number_created() - len(self._backlog)):
                     self._told.notify_all()
@@ -360,3 +375,10 @@ class Lane(Generic[Item]):
                 return False
             self._told.wait(left_s)
         return True
+
+
+def _wait_for_its_end(thread: threading.Thread) -> None:
+    """Wait for the system's thread, which outlives the interpreter's a little until 3.12, whose `fork` counts those."""
+    task, end_by_s = f"/proc/self/task/{thread.native_id}", time.monotonic() + _FORK_WAIT_S
+    while os.path.exists(task) and time.monotonic() < end_by_s:
+        time.sleep(0)

@@ -65,6 +65,17 @@ class Sender(Generic[Item]):
         """Whether the pause after a failure is over."""
         return time.monotonic() >= self.again_s
 
+    def say_left(self) -> None:
+        """Say that the process ends before everything was taken, unless it is known already that something is wrong."""
+        if self._failures and getattr(self._exporter, "explains_failures", False):
+            return
+        say_rarely(
+            f"{self._destination} has not taken everything in the time that there is to end. The rest lies in the "
+            "journal and is sent when the next process starts. To wait longer, set "
+            "OTEL_TRACKER_DELIVERY_EXIT_TIMEOUT_S.",
+            key=f"down:{_server_of(self._destination)}",
+        )
+
     def _is_taken(self, items: list[Item]) -> bool:
         try:
             with self._listener:
@@ -139,8 +150,14 @@ class Sender(Generic[Item]):
             f"{self._destination} does not take telemetry ({self._reason()}). It waits in memory and in the journal "
             "and is sent as soon as that is possible. See that the destination can be reached, or take it out of "
             "OTEL_TRACES_EXPORTER.",
-            key=f"down:{self._destination}",
+            key=f"down:{_server_of(self._destination)}",
         )
 
     def _reason(self) -> str:
         return " ".join(self._listener.reason.split())[:300] or "it gave no reason"
+
+
+def _server_of(destination: str) -> str:
+    """What is down when a destination is: of one with an address the server, so that two signals are one sentence."""
+    scheme, separator, rest = destination.rpartition(" ")[2].partition("://")
+    return f"{scheme}{separator}{rest.partition('/')[0]}" if separator else destination
