@@ -106,7 +106,12 @@ class Sender(Generic[Item]):
         while parts and (is_well or misses < _MISSES) and not self._is_hurried():
             part = parts.pop(0)
             if self._is_taken(part):
-                is_well = True
+                if (
+                    not is_well
+                ):  # it may have come back just now: what was refused before that is no worse than the rest
+                    is_well = True
+                    parts += [[item] for item in refused]
+                    refused.clear()
                 if self._backlog.take_off(batch, len(part)):
                     self._count_exported(batch, len(part))
                 continue
@@ -119,7 +124,7 @@ class Sender(Generic[Item]):
         batch.items = [*refused, *(item for part in parts for item in part)]
         if not is_well or parts:
             return False
-        if self._backlog.settle(batch):
+        if self._backlog.settle(batch) and refused:
             self._give_up(batch, len(refused))
         return True
 

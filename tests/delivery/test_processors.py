@@ -159,6 +159,28 @@ def test_one_poisoned_span_is_given_up_and_named_and_its_neighbours_arrive(caplo
     assert "refused 1 of a batch" in caplog.text
 
 
+def test_destination_that_comes_back_while_a_batch_is_taken_apart_gets_all_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was refused before the first part that was taken was refused by the outage, not for what it is."""
+    attempts = 0
+
+    def takes(_: Sequence[ReadableSpan]) -> bool:
+        nonlocal attempts
+        attempts += 1
+        return attempts > 12  # down to single spans, of which one or two are refused
+
+    server = Server(takes=takes)
+    with delivering(server) as (provider, processor):
+        names = make_spans(provider, 300)
+        for _ in range(4):
+            processor.force_flush(10_000)
+        assert sorted(server.names) == sorted(names)
+        report = delivery_report()
+        assert (report.exported, report.dropped) == (300, {})
+    assert "given up" not in caplog.text
+
+
 def test_destination_that_is_down_drops_nothing_however_often_it_is_tried() -> None:
     """Taking a batch apart must not mistake a dead server for poisoned spans."""
     server = Server(takes=lambda _: False)
