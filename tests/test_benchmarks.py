@@ -101,6 +101,17 @@ def test_exporters_compares_the_stores_with_to_json(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, to tell waiting from being preempted")
+@pytest.mark.skipif(not find_spec("opentelemetry.exporter"), reason="needs the extra otlp")
+def test_hostile_measures_calls_before_a_broken_server(tmp_path: Path) -> None:
+    """The call, the memory and the exit, and nothing is lost."""
+    printed = run(tmp_path, "hostile.py", "--calls", 300, "--rounds", 1, "--only", "outage/refuses", "--json", "-")
+    rows = rows_of(printed)
+    assert rows["traced call, p99.9", "server refuses"]["bar"] == 1
+    assert rows["spans lost", "server refuses"]["is_met"] is True
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_memory_compares_a_queued_span_with_one_of_the_sdk(tmp_path: Path) -> None:
     rows = rows_of(run(tmp_path, "memory.py", "--spans", 300, "--json", "-"))
     assert rows["@traced, arguments", "8 attributes"]["bar"] == 0.35
