@@ -157,7 +157,10 @@ def _set_up(auto_instrumentation_version: str | None) -> None:
         if config_file:
             from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
+            from otel_tracker.lifecycle import guard
+
             _OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]
+            guard()
         else:
             from otel_tracker.lifecycle import start
 

@@ -74,7 +74,7 @@ def start(*, auto_instrumentation_version: str | None = None) -> None:
             )
             return
         engine.prepare()
-        _guard()
+        guard()
         adopt_environment()
         logger.debug("effective settings: %s", settings.effective())
 
@@ -119,8 +119,11 @@ def forget_cached_settings() -> None:
     engine.reset()
 
 
-def _guard() -> None:
-    """See to ends of the process that the SDK does not hear of; once, for a fork takes it along."""
+def guard() -> None:
+    """See to ends of the process that the SDK does not hear of; once, for a fork takes it along.
+
+    `start` does it; by itself it is for who sets up the SDK in another way.
+    """
     global _guards
     if _guards is None:
         from otel_tracker.guards import Guards

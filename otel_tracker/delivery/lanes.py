@@ -9,7 +9,7 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -55,7 +55,7 @@ _closed: deque[AnyLane] = deque(maxlen=1_000)
 _wave: weakref.WeakSet[AnyLane] = weakref.WeakSet()
 _wave_until_s = _budget_s = 0.0
 _is_watching_forks = False
-_told: object = None
+_told: Mapping[str, int] = {}
 _tell_again_s = 0.0
 
 
@@ -92,22 +92,21 @@ def park() -> None:
 
 
 def leave_report() -> None:
-    """Leave the report where `otel-tracker doctor` finds it, if there is anything to tell and it is news."""
+    """Leave the report where `otel-tracker doctor` finds it, if there is anything to tell."""
     global _told, _tell_again_s
     report = delivery_report()
-    news = (sum(report.dropped.values()), report.in_journal > 0, report.unknown, report.queued > 0)
-    if news == _told or all(one.is_clean for one in report.destinations):
+    if all(one.is_clean for one in report.destinations):
         return
     try:
         write_report(report)
-        _told, _tell_again_s = news, time.monotonic() + _REPORT_REST_S
+        _told, _tell_again_s = report.dropped, time.monotonic() + _REPORT_REST_S
     except OSError as error:
         logger.debug("the report of delivery cannot be written: %s", error)
 
 
 def leave_report_now_and_then() -> None:
-    """The same, from time to time, for a process that may be killed."""
-    if time.monotonic() >= _tell_again_s:
+    """Tell of losses from time to time: the process may be killed before it has told all."""
+    if time.monotonic() >= _tell_again_s and delivery_report().dropped != _told:
         leave_report()
 
 
@@ -151,7 +150,7 @@ def forget_closed() -> None:
     """Forget the numbers of lanes that have been shut down, and that they were told."""
     global _told, _tell_again_s
     _closed.clear()
-    _told, _tell_again_s = None, 0.0
+    _told, _tell_again_s = {}, 0.0
 
 
 def _pause() -> None:

@@ -21,11 +21,14 @@ PROBE_NAME = "otel_tracker.doctor.probe"
 _TIMEOUT_S = 30
 _PROGRAM = f"""
 import json
+import os
 from otel_tracker import delivery_report, flush, span
+from otel_tracker.process_role import current_role
 with span({PROBE_NAME!r}) as probe:
     context = probe.get_span_context()
 flush()
 print("probe", format(context.trace_id, "032x"), int(context.trace_flags.sampled))
+print("process", os.getpid(), current_role())
 print("delivery", json.dumps(delivery_report().to_dict()))
 """
 
@@ -33,6 +36,7 @@ print("delivery", json.dumps(delivery_report().to_dict()))
 def check_probe() -> Iterator[Finding]:
     """Start the probe and look for its span."""
     printed, complaint = _run()
+    yield from _processes(printed)
     yield from _deliveries(printed, complaint)
     place = default_place()
     if place is None:
@@ -51,6 +55,18 @@ def _run() -> tuple[str, str]:
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", str(error)
     return done.stdout, done.stderr
+
+
+def _processes(printed: str) -> Iterator[Finding]:
+    """In which process tracing was set up, and in which it would not be."""
+    match = re.search(r"^process (\d+) (.*)$", printed, re.MULTILINE)
+    if match:
+        yield Finding(
+            "process",
+            OK,
+            f"The probe ran in process {match[1]}, which was set up as an {match[2]}. Helpers of multiprocessing and "
+            "the watching parents of reloaders and workers, where they can be told, are not set up.",
+        )
 
 
 def _deliveries(printed: str, complaint: str) -> Iterator[Finding]:

@@ -21,12 +21,12 @@ def work(number: int) -> int:
     return number + 1
 
 
-def child(first: int, record: str, pause_s: float) -> None:
-    """Trace until somebody ends it."""
+def child(first: int, record: str, pause_s: float, parent: int) -> None:
+    """Trace until somebody ends it, or the process that it was forked from is gone."""
     configure()
     fd = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     number = first
-    while True:
+    while os.getppid() == parent:
         work(number)
         track("work.done", number=number)
         os.write(fd, b"%d %.4f\n" % (number, time.monotonic()))
@@ -44,10 +44,12 @@ def main() -> None:
     import otel_tracker_exporters.sqlite  # noqa: F401
 
     children: list[int] = []
+    parent = os.getpid()
     for index, record in enumerate(sys.stdin):
         pid = os.fork()
         if pid == 0:
-            child(index * 1_000_000, record.strip(), pause_s)
+            child(index * 1_000_000, record.strip(), pause_s, parent)
+            os._exit(1)
         children.append(pid)
         print(pid, flush=True)
     endings: dict[int, Any] = {pid: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children}

@@ -87,6 +87,7 @@ def test_program_before_a_broken_endpoint_ends_in_time_says_it_once_and_loses_no
         check_all_arrives(server, range(3_000), at_most_twice=512)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outage", _slow_but("refuses")[:-1])
 def test_endpoint_that_comes_back_gets_everything_while_the_program_runs(outage: str) -> None:
     """After three seconds, in the order of their ends, without a restart, a flush or a second sentence."""

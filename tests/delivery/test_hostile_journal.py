@@ -61,6 +61,7 @@ def test_processes_that_want_the_same_journal_at_once_deliver_each_part_once() -
             assert repeated(number for number in found if number >= 0) == []
 
 
+@pytest.mark.slow
 def test_process_that_is_killed_while_it_replays_leaves_the_rest_to_the_next() -> None:
     """SIGKILL after some batches: the next start delivers all, and repeats no more than what had been under way."""
     with endpoint("refuses") as server:

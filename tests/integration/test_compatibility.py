@@ -6,6 +6,7 @@ Every test starts a real child process under the real launcher.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,17 @@ from otel_tracker import span, track
 with span("work"):
     track("order.placed")
 """
+
+
+@needs("opentelemetry.configuration")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a signal that a program can be ended with")
+def test_declarative_configuration_loses_nothing_on_sigterm_either() -> None:
+    """The SDK's own batch processors stand in front of the exporters then; they are flushed all the same."""
+    Path("otel.yaml").write_text(CONFIG_FILE, encoding="utf-8")
+    ended = launch_script(f"{DECLARED}\nimport os\nos.kill(os.getpid(), 15)", OTEL_CONFIG_FILE="otel.yaml")
+    assert (ended.status, ended.stderr) == (-15, "")
+    assert [span.name for span in stored_spans("declared.db")] == ["work"]
+    assert [event.name for event in stored_events("declared.db")] == ["order.placed"]
 
 
 @needs("opentelemetry.configuration")
