@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The same examples in every run and no folder of them: a red test can be repeated, in any order and by any worker.
-hypothesis.settings.register_profile("repeatable", deadline=None, database=None, derandomize=True)
+hypothesis.settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("repeatable")
 
 _VARIABLES = ("OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -24,6 +25,12 @@ from otel_tracker.stores import find_place, open_store
 from otel_tracker.timestamps import format_time
 
 FORMATS = {"sqlite": (".db", None), "record": (".jsonl", "record"), "otlp": (".jsonl", "otlp")}
+# Three ways in every run, one out of each format and one into each; the others where the slow tests run.
+QUICK_WAYS = {("record", "sqlite"), ("sqlite", "otlp"), ("otlp", "record")}
+WAYS = [
+    pytest.param(*way, marks=[] if way in QUICK_WAYS else pytest.mark.slow, id="-".join(way))
+    for way in itertools.product(FORMATS, FORMATS)
+]
 
 spans = st.lists(span_records(), max_size=5, unique_by=lambda span: (span.trace_id, span.span_id))
 events = st.lists(event_records(), max_size=4)
@@ -142,8 +149,7 @@ def test_values_survive_however_deep_they_are(depth: int, tmp_path: Path) -> Non
             assert contents(stored.record for stored in reader.stored()) == contents(records)
 
 
-@pytest.mark.parametrize("first", FORMATS)
-@pytest.mark.parametrize("second", FORMATS)
+@pytest.mark.parametrize(("first", "second"), WAYS)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(spans=spans, events=events)
 def test_records_survive_the_way_there_and_back(

@@ -215,6 +215,7 @@ def test_commands_to_try_next_work_as_they_are_printed(finished: Finished, tmp_p
     assert len((tmp_path / "executions.csv").read_text("utf-8").splitlines()) > len(finished.spans)
 
 
+@pytest.mark.slow
 def test_second_demo_replaces_the_first(finished: Finished) -> None:
     """The store holds one demo; with --json the statistics are the output."""
     result = finished.demo.run("--json")
@@ -339,6 +340,7 @@ def _shop_answers(demo: Demo) -> bool:
     return any(path.stat().st_size for path in demo.temporary.glob("*/shop.out"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_time", [_shop_has_started, _shop_answers])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interrupted_demo_leaves_nothing_and_harms_nothing(

@@ -49,6 +49,7 @@ def test_mypy_accepts_the_right_use(tmp_path: Path) -> None:
     assert mypy(RIGHT_USE, tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_mypy_reports_each_wrong_use(tmp_path: Path) -> None:
     """Mypy in strict mode reports exactly the lines that misuse a name."""
     found = mypy(WRONG_USE, tmp_path)
@@ -60,6 +61,7 @@ def test_pyright_accepts_the_right_use() -> None:
     assert pyright(RIGHT_USE) == {}
 
 
+@pytest.mark.slow
 def test_pyright_reports_each_wrong_use() -> None:
     """Pyright in strict mode reports exactly the lines that misuse a name."""
     found = pyright(WRONG_USE)

@@ -60,6 +60,7 @@ def many(count: int) -> list[Record]:
     return records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", FORMATS)
 @pytest.mark.parametrize("target", FORMATS)
 def test_every_format_becomes_every_other(run: Run, tmp_path: Path, source: str, target: str) -> None:
@@ -89,6 +90,7 @@ def test_format_is_the_one_that_the_target_holds(run: Run, tmp_path: Path) -> No
     assert len((tmp_path / "b.traces.jsonl").read_text().splitlines()) == len(SPANS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["y.traces.jsonl", "y.logs.jsonl"])
 @pytest.mark.parametrize("options", [["--format", "otlp"], pytest.param([], marks=pytest.mark.slow)])
 def test_a_target_named_by_its_signal_is_the_whole_store(
@@ -210,6 +212,7 @@ def test_what_cannot_be_converted_is_counted(run: Run, tmp_path: Path) -> None:
     assert "1 record of other kinds was left out" in sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source_format", ["record", "otlp"])
 @pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_last_line_without_its_newline_is_converted(run: Run, tmp_path: Path, source_format: str, count: int) -> None:
@@ -242,6 +245,7 @@ def test_half_a_last_line_is_counted(run: Run, tmp_path: Path) -> None:
     assert json_lines(run("convert", "z.jsonl.gz", "c.db", "--json").stdout)[0]["skipped_lines"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target_format", ["record", "otlp"])
 @pytest.mark.parametrize("is_whole", [True, False])
 def test_a_target_whose_last_line_was_cut_is_completed(
@@ -314,6 +318,7 @@ def test_a_store_is_replayed_to_an_endpoint(run: Run, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.jsonl"]
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_fails_half_way_gets_the_rest_later(run: Run, tmp_path: Path) -> None:
     """The sentence says what happened; the same command goes on, and every span has arrived once."""
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra otlp")

@@ -166,6 +166,7 @@ def test_progress_shows_on_a_terminal_and_not_among_the_records(store: Path, tmp
     assert len(json_lines((tmp_path / "all.jsonl").read_text("utf-8"))) == len(SPANS)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_store(tmp_path: Path) -> None:
     """Eight times as many executions need the same memory, give or take a few MiB."""
     pytest.importorskip("resource", reason="measures with getrusage")

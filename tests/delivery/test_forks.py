@@ -118,6 +118,7 @@ say(made=made)
     assert sorted(stored_numbers()) == sorted(stored_event_numbers()) == expected
 
 
+@pytest.mark.slow
 def test_fork_while_the_exporter_hangs_waits_briefly_and_loses_nothing() -> None:
     """A tenth of a second for each signal at most; parent and child leave what is theirs, and the next start has it."""
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra otlp")

@@ -45,6 +45,7 @@ def leave_behind(server: Endpoint, processes: int) -> range:
     return range(processes * 2_000)
 
 
+@pytest.mark.slow
 def test_processes_that_want_the_same_journal_at_once_deliver_each_part_once() -> None:
     """A file is claimed by its lock: nobody waits for it, and nobody delivers what another has claimed."""
     with endpoint("refuses") as server:
@@ -121,6 +122,7 @@ def check_dropped(ended: Ended, sentences: int = 1) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.slow
 @needs_mount
 @pytest.mark.parametrize("options", ["size=256k,mode=0700", pytest.param("ro,mode=0700", marks=pytest.mark.slow)])
 def test_full_or_read_only_disk_loses_what_it_must_and_says_it_once(options: str) -> None:

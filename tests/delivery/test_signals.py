@@ -102,7 +102,8 @@ def test_sigterm_in_the_middle_of_a_burst_loses_nothing_that_had_ended(children:
     assert missing(ended, stored_event_numbers()) == []
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [50])
 def test_sigkill_takes_no_more_than_the_last_second(rounds: int) -> None:
     """As often as it happens: what had ended a second before is in the store, and the store is whole."""
     chance = random.Random(SEED)

@@ -50,7 +50,10 @@ def files_of(path: Path) -> list[Path]:
 
 
 def content_of(path: Path) -> bytes:
-    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except FileNotFoundError:  # it has just been compressed
+        return gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
 
 
 def spans_in(path: Path) -> list[int]:
