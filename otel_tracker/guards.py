@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from wrapt import register_post_import_hook
+from wrapt import register_post_import_hook, wrap_function_wrapper
 
 from otel_tracker.delivery.postponing import do_or_postpone
 from otel_tracker.diagnostics import logger, report_internal_error
@@ -23,7 +23,7 @@ from otel_tracker.diagnostics import logger, report_internal_error
 # time that delivery has waited for the disk: three busy ones make that ten times slower.
 _SWITCH_INTERVAL_S = 0.0002
 
-Action = Callable[[], object]
+Action = Callable[..., object]
 
 
 class Guards:
@@ -40,21 +40,22 @@ class Guards:
     def install(self, *, handles_signals: bool) -> None:
         """Install what there is to install; call it once a process."""
         if handles_signals:
-            self._guard_sigterm()
+            self._guard_signal(signal.SIGTERM)
+            register_post_import_hook(self._guard_uvicorn, "uvicorn.server")
         register_post_import_hook(self._guard_multiprocessing, "multiprocessing.util")
         register_post_import_hook(self._guard_celery, "celery.signals")
 
-    def _guard_sigterm(self) -> None:
+    def _guard_signal(self, number: signal.Signals) -> None:
         """Only where the signal would kill at once: who handles it ends the program in an orderly way."""
         if threading.current_thread() is not threading.main_thread() or os.name != "posix":
             return
         try:
-            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-                signal.signal(signal.SIGTERM, self._on_sigterm)
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, self._on_signal)
         except (ValueError, OSError) as error:  # an interpreter inside another program
-            logger.debug("SIGTERM cannot be handled here: %s", error)
+            logger.debug("%s cannot be handled here: %s", number.name, error)
 
-    def _on_sigterm(self, number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if not self._is_ending:  # a second one while the first is being dealt with
             self._is_ending = True
             do_or_postpone(lambda: self._deliver_and_die(number))
@@ -71,7 +72,23 @@ class Guards:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self._go_on()  # the first process of a container does not die of a signal that it does not handle
-        signal.signal(number, self._on_sigterm)
+        signal.signal(number, self._on_signal)
+
+    def _guard_uvicorn(self, server: Any) -> None:
+        """Uvicorn ends by sending itself the signal again, to the handler that it found: under gunicorn to none.
+
+        Its worker class puts the system's defaults back before.
+        """
+
+        def capture(wrapped: Action, _server: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._guard_signal(number)
+            return wrapped(*args, **kwargs)
+
+        try:
+            wrap_function_wrapper(server, "Server.capture_signals", capture)
+        except Exception as error:  # another version of uvicorn
+            logger.debug("uvicorn's signals are not guarded: %s", error)
 
     def _guard_multiprocessing(self, util: Any) -> None:
         """A child runs its finalizers and then `os._exit`; those that its parent had are gone."""

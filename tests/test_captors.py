@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import odd_values
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 from otel_tracker.capture.shapes import SIGHTINGS
 from otel_tracker.tracing.plan import CapturePlan
 from otel_tracker.tracing.spec import SpanSpec
-from tests import odd_values
 
 _STATIC = {"code.function.name": "shop.place", "code.line.number": 3}
 _ODD: tuple[Any, ...] = (

@@ -22,7 +22,7 @@ from otel_tracker.delivery.counts import Counts, DestinationReport
 from otel_tracker.delivery.sending import Sender
 from otel_tracker.delivery.unsignalled import leave_signals_to_others
 from otel_tracker.delivery.untraced import untraced
-from otel_tracker.diagnostics import report_internal_error
+from otel_tracker.diagnostics import logger, report_internal_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,8 @@ AFTER_SHUTDOWN = "after_shutdown"
 # waiting of most, then what is left goes on disk.
 _LAST_SHARE = 0.2
 _FORK_WAIT_S = 0.1
+# While a burst lasts, the thread leaves the interpreter to the program between batches; the rest lies safe on disk.
+_BURST_REST_S = 0.03
 _PARK_WAIT_S = 0.2
 _THREAD_REST_S = 1.0
 _getpid = os.getpid
@@ -197,8 +199,11 @@ class Lane(Generic[Item]):
                 self._begin_in_this_process()
             if len(self._queue) >= self._limits.max_queue_size:
                 self._backlog.spill()
-            elif len(self._queue) >= self._notice_at and self._pid and not self._wake.is_set():
+            elif len(self._queue) >= self._notice_at and self._pid:
+                self._notice_at = self._limits.max_queue_size  # the thread knows; what follows need not tell it again
                 self._wake.set()
+            if self._is_closed:  # meanwhile
+                self._notice_at = 0
         except Exception as error:  # the observed program stands above
             report_internal_error("taking in telemetry", error)
 
@@ -262,6 +267,7 @@ class Lane(Generic[Item]):
         while True:
             self._wake.wait(self._rest_s())
             self._wake.clear()
+            self._notice_at = 0 if self._is_closed else self._limits.max_batch_size
             is_last = self._is_ending or self._is_pausing
             if self._is_ending or self._asks or self._sender.may_try():
                 self._work()
@@ -313,8 +319,12 @@ class Lane(Generic[Item]):
                 if not is_taken:
                     return is_taken is None
                 self._answer_settled()
-                if not (is_all or self._asks or self._is_ending or self._is_pausing or self._backlog.is_crowded):
+                if is_all or self._asks or self._is_ending or self._is_pausing:
+                    continue
+                if not self._backlog.is_crowded:
                     return True
+                if self._backlog.is_spilling:
+                    time.sleep(_BURST_REST_S)
         except Exception as error:
             report_internal_error("delivering telemetry", error)
         return False
@@ -351,8 +361,8 @@ class Lane(Generic[Item]):
         """Ask the exporter to close while its thread waits inside it."""
         try:
             threading.Thread(target=self._close_exporter, name="otel-tracker-close", daemon=True).start()
-        except (RuntimeError, MemoryError) as error:
-            report_internal_error("closing an exporter", error)
+        except (RuntimeError, MemoryError) as error:  # Python 3.12 starts no thread at its end; what is left is on disk
+            logger.debug("an exporter that hangs cannot be asked to close: %s", error)
 
     def _close_exporter(self) -> None:
         if self._is_exporter_closed:

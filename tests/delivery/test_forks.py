@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from .endpoints import endpoint
 from .programs import (
     check_left_sums,
     missing,
@@ -122,6 +121,8 @@ say(made=made)
 def test_fork_while_the_exporter_hangs_waits_briefly_and_loses_nothing() -> None:
     """A tenth of a second for each signal at most; parent and child leave what is theirs, and the next start has it."""
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra otlp")
+    from .endpoints import endpoint
+
     with endpoint("hangs") as server:
         variables = {
             "OTEL_BSP_SCHEDULE_DELAY": "10",

@@ -5,19 +5,15 @@ Every test starts a real child process under the real launcher.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 from support import Ended, launch_script, stored_events, stored_spans
 
+from .matrix import needs
+
 EVERY = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "", "PYTHONWARNINGS": "default"}
-
-
-def needs(*modules: str) -> pytest.MarkDecorator:
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
 
 
 def launch(code: str, **variables: str) -> Ended:

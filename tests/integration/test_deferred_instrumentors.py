@@ -5,7 +5,6 @@ Every test starts real child processes; frameworks are real, helpers and supervi
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -14,12 +13,9 @@ from textwrap import dedent
 import pytest
 from support import Ended, install_fake_distribution, launch_script, launcher, run, stored_spans
 
+from .matrix import needs
+
 EVERY = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "", "PYTHONWARNINGS": "default"}
-
-
-def needs(*modules: str) -> pytest.MarkDecorator:
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
 
 
 def launch(code: str, **variables: str) -> Ended:

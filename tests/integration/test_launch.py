@@ -30,6 +30,8 @@ from support import (
 from otel_tracker.records import SpanRecord
 from otel_tracker_exporters.sqlite.writer import SqliteWriter
 
+from .matrix import needs
+
 PROGRAM = """
 from otel_tracker import span, track, traced
 
@@ -282,11 +284,6 @@ def test_threads_executors_and_tasks_continue_the_trace() -> None:
         name: parent.span_id for name, parent in parents.items()
     }
     assert len({span.trace_id for span in spans.values()}) == 2
-
-
-def needs(*modules: str) -> pytest.MarkDecorator:
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
 
 
 FASTAPI = """
