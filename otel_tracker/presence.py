@@ -66,14 +66,17 @@ class Presence:
 
     def close(self) -> None:
         """Give the lock back."""
-        with suppress(OSError):
-            unlock(self._fd)
-            os.close(self._fd)
+        if self._fd >= 0:
+            with suppress(OSError):
+                unlock(self._fd)
+            self.forget()
 
     def forget(self) -> None:
-        """Close what a fork handed to this process; the lock stays the parent's."""
-        with suppress(OSError):
-            os.close(self._fd)
+        """Close what a fork handed to this process; the lock stays the parent's. Once: the number may be another's."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with suppress(OSError):
+                os.close(fd)
 
     def _write(self) -> None:
         content = json.dumps(sorted(self._places)).encode()

@@ -43,7 +43,6 @@ class Journal:
         self._header = {"signal": signal, "destination": destination}
         self._max_bytes = max_bytes
         self._segments: deque[Segment] = deque()
-        self._own: set[int] = set()
         self._current: Segment | None = None
         self._numbers = itertools.count(_FIRST_NUMBER)
         self._before = itertools.count(_FIRST_NUMBER - 1, -1)
@@ -58,7 +57,7 @@ class Journal:
     @property
     def holds_others(self) -> bool:
         """Whether something waits here that this process has taken over."""
-        return len(self._segments) > len(self._own)
+        return any(not segment.is_own for segment in self._segments)
 
     def has_left_behind(self) -> bool:
         """Whether there is something that an earlier process may have left."""
@@ -109,7 +108,7 @@ class Journal:
             except OSError:
                 lines, end = [], segment.size
             if lines:
-                return lines, Place(segment, end, id(segment) in self._own)
+                return lines, Place(segment, end, segment.is_own)
             segment.mark_done(end)
             if not self._drop_if_done(segment):
                 return None
@@ -139,7 +138,6 @@ class Journal:
             self._current = None
         self._used_bytes = max(0, self._used_bytes - segment.size)
         self._segments.remove(segment)
-        self._own.discard(id(segment))
         segment.remove()
         return True
 
@@ -164,11 +162,9 @@ class Journal:
         self._used_bytes = folders.used_bytes()
         path = self._folder / f"{self._started_ns:020d}-{os.getpid()}-{number:06d}{SUFFIX}"
         segment = Segment.create(path, self._header)
-        if is_own:
-            self._own.add(id(segment))
+        segment.is_own = is_own
         return segment
 
     def _clear(self) -> None:
         self._segments.clear()
-        self._own.clear()
         self._current = None

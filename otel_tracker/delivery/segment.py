@@ -33,6 +33,7 @@ _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) 
 class Segment:
     """An open file of the journal; ``size`` and ``done`` are bytes from its start.
 
+    ``is_own`` says that this process has made what lies there.
     ``written`` and ``read`` are for the codec: what it has defined in this file for later lines to refer to.
     """
 
@@ -44,6 +45,7 @@ class Segment:
         self.read: dict[int, Any] = {}
         self._header_end = header_end
         self._fd = fd
+        self.is_own = False
 
     @classmethod
     def create(cls, path: Path, header: dict[str, str]) -> Segment:
@@ -81,8 +83,8 @@ class Segment:
     @classmethod
     def _claimed(cls, path: Path, fd: int) -> Segment | None:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or not is_own(status) or try_lock(fd) is False:
-            return None
+        if not stat.S_ISREG(status.st_mode) or not is_own(status) or not try_lock(fd):
+            return None  # where there are no locks, too: it may be a living process's
         if os.fstat(fd).st_nlink == 0:  # delivered and removed by another, between our opening and our locking it
             return None
         first = _read(fd, 4_096, 0).partition(b"\n")[0]

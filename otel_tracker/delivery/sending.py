@@ -106,10 +106,8 @@ class Sender(Generic[Item]):
         while parts and (is_well or misses < _MISSES) and not self._is_hurried():
             part = parts.pop(0)
             if self._is_taken(part):
-                if (
-                    not is_well
-                ):  # it may have come back just now: what was refused before that is no worse than the rest
-                    is_well = True
+                if not is_well:
+                    is_well = True  # perhaps just now: what was refused before is no worse than the rest
                     parts += [[item] for item in refused]
                     refused.clear()
                 if self._backlog.take_off(batch, len(part)):

@@ -11,6 +11,7 @@ import pytest
 from support import launch_script, run_script, stored_spans
 
 from otel_tracker import open_store
+from otel_tracker.presence import gone_from
 from otel_tracker.private_files import state_folder
 
 STORES = {"sqlite": "otel-tracker.db", "jsonl": "otel-tracker.jsonl"}
@@ -146,6 +147,18 @@ def test_forked_children_and_the_launcher_are_watched_too() -> None:
         ("child", "aborted"),
         ("parent", "completed"),
     ]
+
+
+def test_settling_closes_no_file_of_anybody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A descriptor's number is given to the next file that is opened: it is closed once."""
+    assert ended("sqlite", "os._exit(3)") == 3
+    closed: list[int] = []
+    close = os.close
+    monkeypatch.setattr(os, "close", lambda fd: (closed.append(fd), close(fd))[1])
+    for presence in gone_from(os.path.realpath("otel-tracker.db")):
+        presence.leave(os.path.realpath("otel-tracker.db"))
+        presence.close()
+    assert len(closed) == 1
 
 
 def test_store_that_cannot_be_written_is_read_all_the_same() -> None:

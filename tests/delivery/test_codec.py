@@ -258,6 +258,13 @@ def test_segment_that_another_process_holds_cannot_be_claimed(tmp_path: Path) ->
     assert not path.exists()
 
 
+def test_segment_is_not_claimed_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can know there whether the process that writes it lives."""
+    Segment.create(tmp_path / "1.journal", {"signal": "spans"}).close()
+    monkeypatch.setattr("otel_tracker.file_locks.fcntl", None)
+    assert Segment.claim(tmp_path / "1.journal") is None
+
+
 def test_file_that_is_no_segment_is_left_alone(tmp_path: Path) -> None:
     """Nor a link to one, nor a folder."""
     (tmp_path / "text.journal").write_text("dear diary\n", encoding="utf-8")
