@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import run_script
 
-from otel_tracker import settings
+from otel_tracker import setting_values, settings
 from otel_tracker.errors import SettingError, UnknownSettingError
 from otel_tracker.settings import CAPTURE_ARGS, CAPTURE_MAX_LENGTH, EXPORTERS, REDACT_KEYS, SQLITE_PATH, TABLE
 
@@ -111,33 +111,33 @@ def test_effective_settings_are_those_in_force(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("text", ["true", " TRUE ", "1", "yes", "on", True])
 def test_true_is_read_in_all_usual_spellings(text: object) -> None:
     """What other tools take for true is taken here."""
-    assert settings.parse_bool(text) is True
+    assert setting_values.parse_bool(text) is True
 
 
 @pytest.mark.parametrize("text", ["false", " False ", "0", "no", "off", False])
 def test_false_is_read_in_all_usual_spellings(text: object) -> None:
     """What other tools take for false is taken here."""
-    assert settings.parse_bool(text) is False
+    assert setting_values.parse_bool(text) is False
 
 
 @pytest.mark.parametrize("value", ["", "maybe", "2", None])
 def test_what_is_neither_true_nor_false_is_refused(value: object) -> None:
     """A typing error is not taken for false."""
     with pytest.raises(ValueError):
-        settings.parse_bool(value)
+        setting_values.parse_bool(value)
 
 
 @pytest.mark.parametrize("value", ["-1", "1.5", "", "ten", True, None, 1.5])
 def test_what_is_no_whole_number_is_refused(value: object) -> None:
     """True is not 1, and 1.5 is not cut to 1."""
     with pytest.raises((ValueError, TypeError)):
-        settings.parse_whole(value)
+        setting_values.parse_whole(value)
 
 
 @pytest.mark.parametrize("value", ["a, b,,", ["a", " b "], ("a", "b"), "a,b"])
 def test_names_come_as_text_or_list(value: object) -> None:
     """Commas separate; blanks around a name and empty names do not count."""
-    assert settings.parse_names(value) == ("a", "b")
+    assert setting_values.parse_names(value) == ("a", "b")
 
 
 def test_path_object_is_text_for_a_setting() -> None:
@@ -283,7 +283,7 @@ def test_module_prints_the_table_of_the_documentation(caplog: pytest.LogCaptureF
 )
 def test_bytes_are_plain_or_have_a_unit(text: str, expected_bytes: int) -> None:
     """Both families of units mean what they say: MiB is 2^20 and MB is 10^6."""
-    assert settings.parse_bytes(text) == expected_bytes
+    assert setting_values.parse_bytes(text) == expected_bytes
 
 
 @pytest.mark.parametrize("text", ["-1", "", "many", "1 TiBs", "1e9", "MiB", "1,5MB"])

@@ -11,7 +11,8 @@ import click
 
 from otel_tracker.cli.options import example, place_of_store, store_option
 from otel_tracker.errors import StoreUnwritableError
-from otel_tracker.settings import SQLITE_MAX_AGE_DAYS, SQLITE_MAX_BYTES, parse_bytes
+from otel_tracker.setting_values import parse_bytes
+from otel_tracker.settings import SQLITE_MAX_AGE_DAYS, SQLITE_MAX_BYTES
 from otel_tracker.timestamps import NS_PER_S, time_bound
 from otel_tracker.writing import Pruned, Retention
 
