@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from otel_tracker.attributes import PROCESS
 from otel_tracker.diagnostics import logger
-from otel_tracker.errors import OtelTrackerError
+from otel_tracker.errors import OtelTrackerError, StoreNotFoundError
 from otel_tracker.presence import Presence, gone_from
 from otel_tracker.query import StoreReader
 from otel_tracker.records import ABORTED, STARTED, SpanRecord
@@ -24,6 +24,9 @@ def abort_unfinished(
     for presence in gone_from(place):
         try:
             _abort(presence, open_reader, open_writer)
+        except StoreNotFoundError:  # it was deleted, and what had begun in it with it
+            presence.leave(place)
+            presence.close()
         except (OtelTrackerError, OSError) as error:
             logger.debug("executions of %s cannot be ended: %s", presence.name, error)
             presence.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,10 +32,13 @@ class Presence:
         self._fd = fd
         self._pid = os.getpid()
         self._places: set[str] = set()
+        self._lock = threading.Lock()
 
     def store_at(self, place: str) -> None:
         """Say that executions of this process begin at a place, an absolute path; raises OSError."""
-        if place not in self._places:
+        if place in self._places:
+            return
+        with self._lock:
             self._places.add(place)
             self._write()
 

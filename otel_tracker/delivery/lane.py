@@ -101,7 +101,7 @@ class Lane(Generic[Item]):
         if self._is_idle() or self._has_ended:
             return self._is_idle()
         if not self._begin():
-            return self._deliver_here()
+            return self._deliver_here(timeout_s)
         if self._thread is threading.current_thread():  # an exporter that flushes its own lane
             return False
         with self._told:
@@ -123,7 +123,7 @@ class Lane(Generic[Item]):
         if self._pid == _getpid() or (not self._backlog.is_empty and self._begin()):
             self._end_thread(end_by_s)
         else:  # nothing was ever put in, or no thread can be started
-            self._deliver_here()
+            self._deliver_here(max(0.0, end_by_s - time.monotonic()))
             self._close_exporter()
         self._backlog.park()
         if self._backlog.in_journal:
@@ -338,8 +338,11 @@ class Lane(Generic[Item]):
     def _number_created(self) -> int:
         return int(repr(self._created)[len("count(") : -1])  # to copy it, which could be asked, is deprecated
 
-    def _deliver_here(self) -> bool:
-        """Deliver on the calling thread, where no other can be started; what another is sending is waited for."""
+    def _deliver_here(self, timeout_s: float) -> bool:
+        """Deliver on the calling thread, where no other can be started; waits so long for one that is sending."""
+        if not self._sending.acquire(timeout=timeout_s):
+            return False
+        self._sending.release()
         with untraced():
             return self._deliver(is_all=True)
 

@@ -48,21 +48,7 @@ class JournaledSpan(ReadableSpan):
 
     def parts(self) -> tuple[Any, ...]:
         """See `otel_tracker.span_texts.Parts`."""
-        return (
-            self._context,
-            self._parent,
-            self._name,
-            self._kind,
-            self._attributes,
-            self._start_time,
-            self._end_time,
-            self._status,
-            self._events,
-            self._links,
-            self._instrumentation_scope,
-            self._resource,
-            self._static,
-        )
+        return (*_parts_of(self)[:-1], self._static)
 
 
 def _span_parts(span: ReadableSpan, numbers: Numbers) -> list[Any]:

@@ -11,6 +11,7 @@ import pytest
 from support import launch_script, run_script, stored_spans
 
 from otel_tracker import open_store
+from otel_tracker.errors import StoreNotFoundError
 from otel_tracker.presence import gone_from
 from otel_tracker.private_files import state_folder
 
@@ -147,6 +148,15 @@ def test_forked_children_and_the_launcher_are_watched_too() -> None:
         ("child", "aborted"),
         ("parent", "completed"),
     ]
+
+
+def test_deleted_store_is_forgotten() -> None:
+    """What had begun in it is gone with it: nobody looks for that again."""
+    assert ended("sqlite", "os._exit(3)") == 3
+    Path("otel-tracker.db").unlink()
+    with pytest.raises(StoreNotFoundError):
+        open_store("otel-tracker.db")
+    assert list((state_folder() / "running").iterdir()) == []
 
 
 def test_settling_closes_no_file_of_anybody_else(monkeypatch: pytest.MonkeyPatch) -> None:
