@@ -12,7 +12,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from otel_tracker import capture, redaction, settings
+from otel_tracker import capture, redaction, setting_sources, settings
 from otel_tracker.delivery import lanes
 from otel_tracker.diagnostics import logger, report_internal_error, say_once, set_log_level
 from otel_tracker.propagation import adopt_environment
@@ -112,7 +112,7 @@ def _apply(arguments: dict[str, Any]) -> None:
 
 def forget_cached_settings() -> None:
     """Read every setting again at its next use."""
-    settings.forget_file()
+    setting_sources.forget_file()
     redaction.reset()
     capture.reset()
     defaults.reset()

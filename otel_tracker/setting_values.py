@@ -49,6 +49,14 @@ def parse_seconds(value: object) -> float:
     return seconds
 
 
+def parse_ratio(value: object) -> float:
+    """A number from 0 to 1."""
+    ratio = float(str(value).strip())
+    if not 0 <= ratio <= 1:
+        raise ValueError(value)
+    return ratio
+
+
 def parse_bytes(value: object) -> int:
     """A number of bytes: plain, or with a unit such as ``256MiB`` or ``1.5 GB``."""
     match = _BYTES.fullmatch(str(value).strip())

@@ -3,21 +3,23 @@
 Precedence: argument of `configure()`, then the environment, then the settings file, then the default. A value
 that cannot be used is said once, in one sentence, and its default is used; it never stops the program and never
 switches the rest off. `python -m otel_tracker.settings` prints the table that ``docs/settings.md`` shows.
-
-The settings file is YAML, one mapping an area: ``sqlite: {path: traces.db}`` sets ``OTEL_TRACKER_SQLITE_PATH``.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-from otel_tracker.diagnostics import say_once
-from otel_tracker.errors import SettingError, UnknownSettingError
+from otel_tracker import setting_sources as sources
+from otel_tracker.errors import UnknownSettingError
+from otel_tracker.event_routes import Routes, parse_routes
+from otel_tracker.setting_sources import (
+    CONFIG_FILE_FIX,
+    CONFIG_FILE_VARIABLE,
+    KNOWN_NAMES,
+    SETTINGS_FILE_NAME,
+    Setting,
+)
 from otel_tracker.setting_values import (
     parse_bool,
     parse_bytes,
@@ -25,71 +27,24 @@ from otel_tracker.setting_values import (
     parse_jsonl_format,
     parse_level,
     parse_names,
+    parse_ratio,
     parse_seconds,
     parse_span_engine,
     parse_text,
     parse_whole,
 )
 
-T = TypeVar("T")
 
-SETTINGS_FILE_NAME = "otel-tracker.yaml"
-_PROJECT_MARKS = ("pyproject.toml", "setup.py", ".git")
-_UNSET = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
-    """One row of the table; `read()` gives its value in force."""
-
-    name: str
-    variable: str
-    default: T
-    parse: Callable[[Any], T]
-    expected: str
-    fix: str
-    sentence: str
-    secret: bool = False
-
-    def read(self, argument: object = None) -> T:
-        """The value in force; ``argument`` (unless None) goes before everything else. Never raises."""
-        if argument is not None:
-            return self._usable(argument, f"the argument {self.name}=")
-        for source, value in self._candidates():
-            if value is not _UNSET:
-                return self._usable(value, source)
-        return self.default
-
-    def is_set(self) -> bool:
-        """Whether anybody gave a value: argument, environment or file."""
-        return any(value is not _UNSET for _, value in self._candidates())
-
-    def checked(self, value: object, source: str) -> T:
-        """The parsed value; raises `SettingError` when it cannot be used."""
-        try:
-            return self.parse(value)
-        except (ValueError, TypeError):
-            raise SettingError(source, "***" if self.secret else value, self.expected, self.fix) from None
-
-    def _usable(self, value: object, source: str) -> T:
-        try:
-            return self.checked(value, source)
-        except SettingError as error:
-            say_once(str(error))
-            return self.default
-
-    def _candidates(self) -> list[tuple[str, object]]:
-        in_environment = os.environ.get(self.variable, "").strip()
-        return [
-            (f"configure({self.name}=...)", _arguments.get(self.name, _UNSET)),
-            (self.variable, in_environment or _UNSET),
-            (f"{self.name} in {SETTINGS_FILE_NAME}", _file_settings().get(self.name, _UNSET)),
-        ]
-
-
-def _bool(name: str, variable: str, default: bool, sentence: str) -> Setting[bool]:
+def _bool(name: str, variable: str, default: bool, sentence: str, fallbacks: tuple[str, ...] = ()) -> Setting[bool]:
     fix = f"Set it to {'false' if default else 'true'}, or unset it for {str(default).lower()}."
-    return Setting(name, variable, default, parse_bool, "true or false", fix, sentence)
+    return Setting(name, variable, default, parse_bool, "true or false", fix, sentence, fallbacks=fallbacks)
+
+
+def _text(
+    name: str, variable: str, expected: str, sentence: str, *, secret: bool = False, fallbacks: tuple[str, ...] = ()
+) -> Setting[str | None]:
+    fix = f"Set it to {expected}, or unset it."
+    return Setting(name, variable, None, parse_text, expected, fix, sentence, secret, fallbacks)
 
 
 EXPORTERS: Setting[tuple[str, ...]] = Setting(
@@ -113,11 +68,11 @@ SERVICE_NAME: Setting[str | None] = Setting(
 )
 CONFIG_FILE: Setting[str | None] = Setting(
     "config_file",
-    "OTEL_TRACKER_CONFIG_FILE",
+    CONFIG_FILE_VARIABLE,
     None,
     parse_text,
     "the path of a YAML file",
-    f"Name an existing file, or unset it to use {SETTINGS_FILE_NAME} in the project.",
+    CONFIG_FILE_FIX,
     f"The settings file; unset, `{SETTINGS_FILE_NAME}` is looked for in the working directory and upwards to the "
     "project's root.",
 )
@@ -179,6 +134,60 @@ REDACT_VALUES: Setting[tuple[str, ...]] = Setting(
     "regular expressions, comma-separated",
     r"Set it to expressions such as EMP-\d{6}, or unset it.",
     "More regular expressions; what they match in any text is redacted. Comma-separated (write `\\x2c` for a comma).",
+)
+EVENTS_ENABLED = _bool(
+    "events_enabled",
+    "OTEL_TRACKER_EVENTS_ENABLED",
+    True,
+    "Whether `track` and its kin make events.",
+    ("TELEMETRY_ENABLED",),
+)
+EVENTS_PRINTED = _bool(
+    "events_printed",
+    "OTEL_TRACKER_EVENTS_PRINTED",
+    False,
+    "Whether every event is also printed to the console.",
+    ("TELEMETRY_DEBUG",),
+)
+EVENTS_ROUTES: Setting[Routes] = Setting(
+    "events_routes",
+    "OTEL_TRACKER_EVENTS_ROUTES",
+    Routes(),
+    parse_routes,
+    "destinations with globs of event names, such as umami=user.*,payment.*;logging=error.*",
+    "Set it to such a text, or unset it.",
+    "Which events a destination gets, by globs on their names: `umami=user.*,payment.*;logging=error.*`. A destination "
+    "that is named here is active; one that is active and not named gets every event.",
+)
+EVENTS_DEFAULT = _text(
+    "events_default",
+    "OTEL_TRACKER_EVENTS_DEFAULT",
+    "the name of a destination",
+    "The destination of `events_routes` that also gets the events which match no route.",
+)
+EVENTS_SAMPLE_RATIO = Setting(
+    "events_sample_ratio",
+    "OTEL_TRACKER_EVENTS_SAMPLE_RATIO",
+    1.0,
+    parse_ratio,
+    "a number from 0 to 1",
+    "Set it to 1, or unset it.",
+    "The share of traces whose events are kept, 0 to 1; all events of a trace are kept, or none.",
+)
+LOGS_STORE = _bool(
+    "logs_store",
+    "OTEL_TRACKER_LOGS_STORE",
+    False,
+    "Whether log records that are no events are stored too (type `log`).",
+)
+CONTEXT_BAGGAGE_KEYS: Setting[tuple[str, ...]] = Setting(
+    "context_baggage_keys",
+    "OTEL_TRACKER_CONTEXT_BAGGAGE_KEYS",
+    (),
+    parse_names,
+    "keys of baggage entries, comma-separated",
+    "Set it to keys such as tenant,user.id, or unset it.",
+    "Baggage entries that are stamped on spans and events; baggage comes from other services and may hold anything.",
 )
 DELIVERY_EXIT_TIMEOUT_S = Setting(
     "delivery_exit_timeout_s",
@@ -285,6 +294,88 @@ JSONL_BACKUPS = Setting(
     "Set it to 3, or unset it.",
     "How many files of the `jsonl` store that were put aside are kept; older ones are deleted.",
 )
+UMAMI_ENDPOINT = _text(
+    "umami_endpoint",
+    "OTEL_TRACKER_UMAMI_ENDPOINT",
+    "the URL of an Umami server, such as https://umami.example.com",
+    "The server that the `umami` destination sends to.",
+    fallbacks=("UMAMI_API_URL",),
+)
+UMAMI_WEBSITE_ID = _text(
+    "umami_website_id",
+    "OTEL_TRACKER_UMAMI_WEBSITE_ID",
+    "the id of a website in Umami (a UUID)",
+    "The website that events belong to; for the `posthog` dialect the project's API key.",
+    fallbacks=("UMAMI_WEBSITE_ID",),
+)
+UMAMI_HOSTNAME = _text(
+    "umami_hostname",
+    "OTEL_TRACKER_UMAMI_HOSTNAME",
+    "a host name such as shop.example.com",
+    "The host name that events are shown under; unset, that of the request, else the service's name.",
+    fallbacks=("UMAMI_HOSTNAME",),
+)
+UMAMI_API_KEY = _text(
+    "umami_api_key",
+    "OTEL_TRACKER_UMAMI_API_KEY",
+    "an API key",
+    "Sent as `x-umami-api-key` (Umami Cloud); a server of your own needs none.",
+    secret=True,
+    fallbacks=("UMAMI_API_KEY",),
+)
+UMAMI_USER_AGENT = _text(
+    "umami_user_agent",
+    "OTEL_TRACKER_UMAMI_USER_AGENT",
+    "a User-Agent that Umami's bot filter lets through",
+    "The User-Agent of the `umami` destination; unset, one that the bot filters of all versions let through.",
+)
+UMAMI_DIALECT = Setting(
+    "umami_dialect",
+    "OTEL_TRACKER_UMAMI_DIALECT",
+    "umami",
+    parse_text,
+    "umami or posthog",
+    "Set it to umami, or unset it.",
+    "What the server of the `umami` destination speaks: `umami` or `posthog`.",
+)
+UMAMI_PAGE_VIEWS = _bool(
+    "umami_page_views",
+    "OTEL_TRACKER_UMAMI_PAGE_VIEWS",
+    False,
+    "Whether HTTP server spans are sent to Umami as page views.",
+)
+UMAMI_SPANS: Setting[tuple[str, ...]] = Setting(
+    "umami_spans",
+    "OTEL_TRACKER_UMAMI_SPANS",
+    (),
+    parse_names,
+    "globs of span names, comma-separated",
+    "Set it to globs such as checkout.*, or unset it.",
+    "Spans that are sent to Umami as events, by globs on their names.",
+)
+UMAMI_HASH_KEY = _text(
+    "umami_hash_key",
+    "OTEL_TRACKER_UMAMI_HASH_KEY",
+    "a secret text",
+    "With this key user ids are sent to Umami as a keyed hash: the same visitors, without their ids.",
+    secret=True,
+)
+UMAMI_AT_LEAST_ONCE = _bool(
+    "umami_at_least_once",
+    "OTEL_TRACKER_UMAMI_AT_LEAST_ONCE",
+    False,
+    "Whether what was sent to Umami without an answer is sent again, at the risk of duplicates; else it counts as "
+    "`unknown`.",
+)
+UMAMI_TIMEOUT_S = Setting(
+    "umami_timeout_s",
+    "OTEL_TRACKER_UMAMI_TIMEOUT_S",
+    30.0,
+    parse_seconds,
+    "a number of seconds above 0",
+    "Set it to 30, or unset it.",
+    "How long the `umami` destination waits for an answer.",
+)
 
 TABLE: tuple[Setting[Any], ...] = (
     EXPORTERS,
@@ -298,6 +389,13 @@ TABLE: tuple[Setting[Any], ...] = (
     REDACT_ENABLED,
     REDACT_KEYS,
     REDACT_VALUES,
+    EVENTS_ENABLED,
+    EVENTS_PRINTED,
+    EVENTS_ROUTES,
+    EVENTS_DEFAULT,
+    EVENTS_SAMPLE_RATIO,
+    LOGS_STORE,
+    CONTEXT_BAGGAGE_KEYS,
     DELIVERY_EXIT_TIMEOUT_S,
     DELIVERY_JOURNAL_DIR,
     DELIVERY_JOURNAL_MAX_BYTES,
@@ -310,9 +408,18 @@ TABLE: tuple[Setting[Any], ...] = (
     JSONL_FORMAT,
     JSONL_MAX_BYTES,
     JSONL_BACKUPS,
+    UMAMI_ENDPOINT,
+    UMAMI_WEBSITE_ID,
+    UMAMI_HOSTNAME,
+    UMAMI_API_KEY,
+    UMAMI_USER_AGENT,
+    UMAMI_DIALECT,
+    UMAMI_PAGE_VIEWS,
+    UMAMI_SPANS,
+    UMAMI_HASH_KEY,
+    UMAMI_AT_LEAST_ONCE,
+    UMAMI_TIMEOUT_S,
 )
-
-_arguments: dict[str, object] = {}
 
 
 def set_arguments(arguments: Mapping[str, object]) -> None:
@@ -320,95 +427,22 @@ def set_arguments(arguments: Mapping[str, object]) -> None:
 
     Raises `UnknownSettingError` for a name that no setting bears; a value that cannot be used is said when read.
     """
-    names = {setting.name for setting in TABLE}
     for name in arguments:
-        if name not in names:
+        if name not in KNOWN_NAMES:
             raise UnknownSettingError(
-                f"configure() got {name}=; expected one of {', '.join(sorted(names))}. See docs/settings.md."
+                f"configure() got {name}=; expected one of {', '.join(sorted(KNOWN_NAMES))}. See docs/settings.md."
             )
     for name, value in arguments.items():
         if value is None:
-            _arguments.pop(name, None)
+            sources.arguments.pop(name, None)
         else:
-            _arguments[name] = value
-    forget_file()
+            sources.arguments[name] = value
+    sources.forget_file()
 
 
 def effective() -> dict[str, object]:
     """The value in force of each setting by name, secrets as ``***``."""
     return {setting.name: "***" if setting.secret and setting.is_set() else setting.read() for setting in TABLE}
-
-
-def forget_file() -> None:
-    """Look for the settings file again at the next read."""
-    _file_settings.cache_clear()
-
-
-@lru_cache(maxsize=1)
-def _file_settings() -> dict[str, object]:
-    path = _settings_file()
-    if path is None:
-        return {}
-    try:
-        return _flattened(_parsed(path), path)
-    except FileNotFoundError:
-        say_once(f"The settings file {path} does not exist. {CONFIG_FILE.fix}")
-        return {}
-    except Exception as error:  # whatever the file holds, the program goes on
-        reason = str(error).replace("\n", " ")[:200]
-        say_once(f"The settings file {path} cannot be used: {reason}. Mend it or remove it; its settings are ignored.")
-        return {}
-
-
-def _parsed(path: Path) -> object:
-    import yaml  # only who has a settings file pays for the parser
-
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def _settings_file() -> Path | None:
-    named = _arguments.get("config_file") or os.environ.get(CONFIG_FILE.variable, "").strip()
-    return Path(str(named)) if named else _found_in_project()
-
-
-def _found_in_project() -> Path | None:
-    """The nearest settings file between the working directory and the project's root, if it is the user's own."""
-    try:
-        here = Path.cwd()
-        for folder in (here, *here.parents):
-            candidate = folder / SETTINGS_FILE_NAME
-            if candidate.is_file():
-                return candidate if _is_own(candidate) else None
-            if any((folder / mark).exists() for mark in _PROJECT_MARKS):
-                return None
-    except OSError:
-        return None
-    return None
-
-
-def _is_own(path: Path) -> bool:
-    """Whether the file belongs to this user or to root: a stranger's file in a shared folder configures nothing."""
-    if not hasattr(os, "getuid"):
-        return True
-    return path.stat().st_uid in (os.getuid(), 0)
-
-
-def _flattened(content: object, path: Path) -> dict[str, object]:
-    """``{"sqlite": {"path": x}}`` as ``{"sqlite_path": x}``; top-level names stand for themselves."""
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise TypeError("expected a mapping of areas")
-    known = {setting.name for setting in TABLE}
-    found: dict[str, object] = {}
-    for area, values in content.items():
-        pairs = (
-            {f"{area}_{key}": value for key, value in values.items()} if isinstance(values, dict) else {area: values}
-        )
-        found.update({str(name): value for name, value in pairs.items() if value is not None})
-    for name in found.keys() - known:
-        say_once(f"{name} in {path} is no setting; expected one of {', '.join(sorted(known))}. It is ignored.")
-    return {name: value for name, value in found.items() if name in known}
 
 
 def markdown_table() -> str:

@@ -13,7 +13,7 @@ import pytest
 from opentelemetry import context, trace
 from opentelemetry.util._once import Once
 
-from otel_tracker import diagnostics, enable, lifecycle, settings
+from otel_tracker import diagnostics, enable, lifecycle, setting_sources
 from otel_tracker.delivery import lanes
 from otel_tracker.tracing import switch
 
@@ -57,7 +57,7 @@ def _without_variables() -> dict[str, str]:
 
 
 def _forget_configuration() -> None:
-    settings._arguments.clear()
+    setting_sources.arguments.clear()
     lifecycle.forget_cached_settings()
     diagnostics.forget_said()
     enable()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import run_script
 
-from otel_tracker import setting_values, settings
+from otel_tracker import setting_sources, setting_values, settings
 from otel_tracker.errors import SettingError, UnknownSettingError
 from otel_tracker.settings import CAPTURE_ARGS, CAPTURE_MAX_LENGTH, EXPORTERS, REDACT_KEYS, SQLITE_PATH, TABLE
 
@@ -18,7 +18,7 @@ from otel_tracker.settings import CAPTURE_ARGS, CAPTURE_MAX_LENGTH, EXPORTERS, R
 def write_file(text: str, folder: str = ".") -> Path:
     path = Path(folder, settings.SETTINGS_FILE_NAME)
     path.write_text(text, encoding="utf-8")
-    settings.forget_file()
+    setting_sources.forget_file()
     return path
 
 
@@ -219,7 +219,7 @@ def test_named_file_replaces_the_one_of_the_project(monkeypatch: pytest.MonkeyPa
     Path("other.yaml").write_text("sqlite: {path: other.db}", encoding="utf-8")
     Path("third.yaml").write_text("sqlite: {path: third.db}", encoding="utf-8")
     monkeypatch.setenv("OTEL_TRACKER_CONFIG_FILE", "other.yaml")
-    settings.forget_file()
+    setting_sources.forget_file()
     assert SQLITE_PATH.read() == "other.db"
     settings.set_arguments({"config_file": Path("third.yaml")})
     assert SQLITE_PATH.read() == "third.db"
@@ -231,10 +231,10 @@ def test_file_is_looked_for_upwards_to_the_projects_root(mark: str, monkeypatch:
     write_file("sqlite: {path: outside.db}")
     Path("project", "package").mkdir(parents=True)
     monkeypatch.chdir("project/package")
-    settings.forget_file()
+    setting_sources.forget_file()
     assert SQLITE_PATH.read() == "outside.db"
     Path("..", mark).touch()
-    settings.forget_file()
+    setting_sources.forget_file()
     assert SQLITE_PATH.read() == "otel-tracker.db"
     write_file("sqlite: {path: inside.db}", folder="..")
     assert SQLITE_PATH.read() == "inside.db"
@@ -253,7 +253,7 @@ def test_working_directory_that_is_gone_is_survived(monkeypatch: pytest.MonkeyPa
     Path("gone").mkdir()
     monkeypatch.chdir("gone")
     os.rmdir("../gone")
-    settings.forget_file()
+    setting_sources.forget_file()
     assert SQLITE_PATH.read() == "otel-tracker.db"
 
 

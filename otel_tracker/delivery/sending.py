@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from otel_tracker.delivery.listening import Listener
-from otel_tracker.diagnostics import logger, say_rarely
+from otel_tracker.delivery.outcomes import Outcome
+from otel_tracker.diagnostics import logger, report_internal_error, say_rarely
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ class Sender(Generic[Item]):
         self, exporter: Any, backlog: Backlog[Item], counts: Counts, destination: str, is_hurried: Callable[[], bool]
     ) -> None:
         self._exporter = exporter
+        self._deliver: Callable[[list[Item]], Outcome[Item]] | None = getattr(exporter, "deliver", None)
         self._backlog = backlog
         self._counts = counts
         self._destination = destination
@@ -53,6 +55,8 @@ class Sender(Generic[Item]):
         batch = self._backlog.take()
         if batch is None:
             return None
+        if self._deliver is not None:
+            return self._delivered(batch, self._deliver)
         number = len(batch.items)
         if not self._is_taken(batch.items):
             return self._failed(batch)
@@ -85,6 +89,34 @@ class Sender(Generic[Item]):
             return False
         return result is None or getattr(result, "name", "SUCCESS") == "SUCCESS"
 
+    def _delivered(self, batch: Batch[Item], deliver: Callable[[list[Item]], Outcome[Item]]) -> bool:
+        """Hand a batch to an exporter that tells what became of each item."""
+        try:
+            with self._listener:
+                outcome = deliver(batch.items)
+        except Exception as error:  # a fault of the exporter's: nobody knows what was sent
+            report_internal_error("delivering", error)
+            outcome = Outcome(unknown=len(batch.items))
+        settled = len(batch.items) - len(outcome.again)
+        batch.items = outcome.again
+        if not outcome.again:
+            if self._backlog.settle(batch):
+                self._count(batch, outcome)
+            self._succeeded()
+            return True
+        if not settled or self._backlog.take_off(batch, settled):
+            self._count(batch, outcome)
+        if self._backlog.give_back(batch):
+            self._pause(outcome.again_after_s)
+        return False
+
+    def _count(self, batch: Batch[Item], outcome: Outcome[Item]) -> None:
+        self._count_exported(batch, outcome.exported)
+        if batch.is_own:
+            self._counts.unknown += outcome.unknown
+            for reason, number in outcome.dropped.items():
+                self._counts.drop(reason, number)
+
     def _failed(self, batch: Batch[Item]) -> bool:
         batch.attempts += 1
         since = batch.attempts - _SIFTED_AT_ATTEMPT
@@ -93,11 +125,14 @@ class Sender(Generic[Item]):
             return True
         if not self._backlog.give_back(batch):
             return False
-        pause_s = _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
-        self._failures += 1
-        self.again_s = time.monotonic() + pause_s
+        self._pause()
         self._say_failed()
         return False
+
+    def _pause(self, at_least_s: float = 0.0) -> None:
+        pause_s = _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
+        self._failures += 1
+        self.again_s = time.monotonic() + max(pause_s, at_least_s)
 
     def _sift(self, batch: Batch[Item]) -> bool:
         """Deliver a batch in parts; False when nothing of it was taken, so that it is no fault of the batch."""

@@ -9,6 +9,7 @@ from otel_tracker import settings
 from otel_tracker.destinations import LOGS_GROUP, TRACES_GROUP, entry_point_of, unknown_destination
 from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
 from otel_tracker.errors import OtelTrackerError, SettingError, StoreNotFoundError
+from otel_tracker.setting_sources import Setting
 from otel_tracker.stores import default_place
 
 
@@ -56,7 +57,7 @@ def check_store() -> Iterator[Finding]:
         yield Finding("store", OK, f"{location} {held}.")
 
 
-def _setting(setting: settings.Setting[object], value: str) -> Finding:
+def _setting(setting: Setting[object], value: str) -> Finding:
     try:
         setting.checked(value, setting.variable)
     except SettingError as error:
