@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from otel_tracker.delivery.counts import DeliveryReport as DeliveryReport
     from otel_tracker.delivery.lanes import delivery_report as delivery_report
     from otel_tracker.errors import OtelTrackerError as OtelTrackerError
+    from otel_tracker.event_decorators import track_duration as track_duration
+    from otel_tracker.event_decorators import track_error as track_error
+    from otel_tracker.event_decorators import track_function as track_function
+    from otel_tracker.events import EventCategory as EventCategory
+    from otel_tracker.events import identify as identify
     from otel_tracker.events import track as track
+    from otel_tracker.events import track_event as track_event
     from otel_tracker.lifecycle import configure as configure
     from otel_tracker.lifecycle import flush as flush
     from otel_tracker.lifecycle import shutdown as shutdown
@@ -26,15 +32,20 @@ if TYPE_CHECKING:
     from otel_tracker.query import StoreReader as StoreReader
     from otel_tracker.records import EventRecord as EventRecord
     from otel_tracker.records import SpanRecord as SpanRecord
+    from otel_tracker.request_context import clear_context as clear_context
+    from otel_tracker.request_context import context as context
+    from otel_tracker.request_context import get_context as get_context
+    from otel_tracker.request_context import set_context as set_context
     from otel_tracker.stats import Statistics as Statistics
     from otel_tracker.stores import open_store as open_store
+    from otel_tracker.switch import disable as disable
+    from otel_tracker.switch import enable as enable
     from otel_tracker.tracing.blocks import span as span
     from otel_tracker.tracing.decorator import traced as traced
-    from otel_tracker.tracing.switch import disable as disable
-    from otel_tracker.tracing.switch import enable as enable
 
 _HOMES = {
     "DeliveryReport": "otel_tracker.delivery.counts",
+    "EventCategory": "otel_tracker.events",
     "EventRecord": "otel_tracker.records",
     "OtelTrackerError": "otel_tracker.errors",
     "Sensitive": "otel_tracker.capture",
@@ -42,21 +53,31 @@ _HOMES = {
     "Statistics": "otel_tracker.stats",
     "StoreReader": "otel_tracker.query",
     "child_environment": "otel_tracker.propagation",
+    "clear_context": "otel_tracker.request_context",
     "configure": "otel_tracker.lifecycle",
+    "context": "otel_tracker.request_context",
     "delivery_report": "otel_tracker.delivery.lanes",
-    "disable": "otel_tracker.tracing.switch",
-    "enable": "otel_tracker.tracing.switch",
+    "disable": "otel_tracker.switch",
+    "enable": "otel_tracker.switch",
     "flush": "otel_tracker.lifecycle",
+    "get_context": "otel_tracker.request_context",
+    "identify": "otel_tracker.events",
     "open_store": "otel_tracker.stores",
     "propagate": "otel_tracker.propagation",
+    "set_context": "otel_tracker.request_context",
     "shutdown": "otel_tracker.lifecycle",
     "span": "otel_tracker.tracing.blocks",
-    "track": "otel_tracker.events",
     "traced": "otel_tracker.tracing.decorator",
+    "track": "otel_tracker.events",
+    "track_duration": "otel_tracker.event_decorators",
+    "track_error": "otel_tracker.event_decorators",
+    "track_event": "otel_tracker.events",
+    "track_function": "otel_tracker.event_decorators",
 }
 
 __all__ = [
     "DeliveryReport",
+    "EventCategory",
     "EventRecord",
     "OtelTrackerError",
     "Sensitive",
@@ -65,17 +86,26 @@ __all__ = [
     "StoreReader",
     "__version__",
     "child_environment",
+    "clear_context",
     "configure",
+    "context",
     "delivery_report",
     "disable",
     "enable",
     "flush",
+    "get_context",
+    "identify",
     "open_store",
     "propagate",
+    "set_context",
     "shutdown",
     "span",
     "traced",
     "track",
+    "track_duration",
+    "track_error",
+    "track_event",
+    "track_function",
 ]
 
 

@@ -32,6 +32,11 @@ HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
 HTTP_ROUTE: Final = "http.route"
 URL_PATH: Final = "url.path"
 
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/ user/, session/ (development) and server/ (stable)
+USER_ID: Final = "user.id"
+SESSION_ID: Final = "session.id"
+SERVER_ADDRESS: Final = "server.address"
+
 # Ours. Scalar arguments and results are native attribute values; everything else is JSON text.
 PREFIX: Final = "otel_tracker."
 MODULE: Final = "otel_tracker.module"
@@ -43,6 +48,7 @@ ITEMS: Final = "otel_tracker.items"
 OUTCOME: Final = "otel_tracker.outcome"
 OUTCOME_CLOSED: Final = "closed"
 OUTCOME_CANCELLED: Final = "cancelled"
+REQUEST_ID: Final = "otel_tracker.request_id"
 # JSON text with what of a stored record OpenTelemetry cannot say; only what is written out or replayed ever has it.
 RECORD: Final = "otel_tracker.record"
 

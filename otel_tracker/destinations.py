@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any
@@ -28,10 +28,14 @@ _EXTRAS = {"otlp": ("otlp", "opentelemetry-exporter-otlp-proto-http")}
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One named destination and, where it can take the signal, a fresh exporter."""
+    """One named destination and, where it can take the signal, a fresh exporter.
+
+    ``is_by_route``: only a route, or the default of routes, names it.
+    """
 
     name: str
     exporter: Any
+    is_by_route: bool = False
 
 
 def span_destinations() -> list[Destination]:
@@ -40,11 +44,29 @@ def span_destinations() -> list[Destination]:
 
 
 def event_destinations() -> list[Destination]:
-    """An exporter for every destination of events; those of spans, as far as they take events."""
+    """An exporter for every destination of events: those of spans, as far as they take events, and those of routes."""
+    routes, default = settings.EVENTS_ROUTES.read(), settings.EVENTS_DEFAULT.read()
+    off = {route.destination for route in routes if not route.is_enabled}
+    routed = [route.destination for route in routes if route.is_enabled]
     own = os.environ.get("OTEL_LOGS_EXPORTER", "").strip()
-    if own:
-        return _destinations(_names(own.split(",")), LOGS_GROUP, "OTEL_LOGS_EXPORTER", is_strict=True)
-    return _destinations(_names(settings.EXPORTERS.read()), LOGS_GROUP, settings.EXPORTERS.variable, is_strict=False)
+    usual = _names(own.split(",") if own else settings.EXPORTERS.read())
+    sources = [
+        (usual, "OTEL_LOGS_EXPORTER" if own else settings.EXPORTERS.variable, bool(own)),
+        (["console"] if settings.EVENTS_PRINTED.read() else [], settings.EVENTS_PRINTED.variable, True),
+        (_names([*routed, *([default] if default else [])]), settings.EVENTS_ROUTES.variable, True),
+    ]
+    found: dict[str, Destination] = {}
+    for names, variable, is_strict in sources:
+        wanted = [name for name in names if short_name(name) not in off | found.keys()]
+        for one in _destinations(wanted, LOGS_GROUP, variable, is_strict=is_strict):
+            is_by_route = variable == settings.EVENTS_ROUTES.variable
+            found.setdefault(short_name(one.name), replace(one, is_by_route=is_by_route))
+    return list(found.values())
+
+
+def short_name(name: str) -> str:
+    """The name that a destination has in routes: ours without the prefix of its entry point."""
+    return name.removeprefix(_OWN_PREFIX)
 
 
 def metric_entry_points() -> list[str]:
@@ -105,7 +127,7 @@ def _destinations(names: list[str], group: str, variable: str, *, is_strict: boo
 
 def _found_or_said(name: str, group: str, variable: str) -> Any:
     point = entry_point_of(name, group)
-    if point is None:
+    if point is None and not (group == TRACES_GROUP and entry_point_of(name, LOGS_GROUP)):
         say_once(unknown_destination(name, group, variable))
     return point
 

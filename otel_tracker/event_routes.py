@@ -37,7 +37,7 @@ class Route:
         return any(fnmatchcase(event_name, pattern) for pattern in self.events)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Routes:
     """All routes, at most one a destination."""
 
@@ -48,6 +48,9 @@ class Routes:
 
     def __bool__(self) -> bool:
         return bool(self.by_destination)
+
+    def __repr__(self) -> str:
+        return repr(";".join(f"{route.destination}={','.join(route.events)}" for route in self))
 
     def of(self, destination: str) -> Route | None:
         """The route to a destination, or None when it is not named."""

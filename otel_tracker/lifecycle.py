@@ -12,12 +12,12 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from otel_tracker import capture, redaction, setting_sources, settings
+from otel_tracker import capture, emitting, redaction, request_context, setting_sources, settings
 from otel_tracker.delivery import lanes
 from otel_tracker.diagnostics import logger, report_internal_error, say_once, set_log_level
 from otel_tracker.propagation import adopt_environment
+from otel_tracker.switch import is_sdk_disabled
 from otel_tracker.tracing import defaults, engine
-from otel_tracker.tracing.switch import is_sdk_disabled
 
 if TYPE_CHECKING:
     from otel_tracker.guards import Guards
@@ -74,6 +74,7 @@ def start(*, auto_instrumentation_version: str | None = None) -> None:
             )
             return
         engine.prepare()
+        request_context.join_provider()
         guard()
         adopt_environment()
         logger.debug("effective settings: %s", settings.effective())
@@ -117,6 +118,8 @@ def forget_cached_settings() -> None:
     capture.reset()
     defaults.reset()
     engine.reset()
+    emitting.reset()
+    request_context.reset()
 
 
 def guard() -> None:

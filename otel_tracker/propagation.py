@@ -20,8 +20,8 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter, Setter
 from opentelemetry.trace import INVALID_SPAN, get_current_span
 
+from otel_tracker import current
 from otel_tracker.diagnostics import report_internal_error
-from otel_tracker.tracing import current
 
 P = ParamSpec("P")
 R = TypeVar("R")

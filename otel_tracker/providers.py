@@ -21,9 +21,10 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from otel_tracker import settings
 from otel_tracker.attributes import SERVICE_NAME, TELEMETRY_DISTRO_NAME, TELEMETRY_DISTRO_VERSION
-from otel_tracker.destinations import event_destinations, metric_entry_points, span_destinations
+from otel_tracker.destinations import event_destinations, metric_entry_points, short_name, span_destinations
 from otel_tracker.diagnostics import logger, report_internal_error, say_once
 from otel_tracker.processors import DurableLogRecordProcessor, DurableSpanProcessor
+from otel_tracker.routing import Branch, EventRouter
 from otel_tracker.version import __version__
 
 _EXPORTER_VARIABLES = ("OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_METRICS_EXPORTER")
@@ -42,7 +43,7 @@ def install(*, auto_instrumentation_version: str | None = None) -> Installation:
     """Put a processor for every destination behind the global providers, creating them where there are none."""
     made = Installation(
         span_processors=[DurableSpanProcessor(one.exporter) for one in span_destinations()],
-        log_record_processors=[DurableLogRecordProcessor(one.exporter) for one in event_destinations()],
+        log_record_processors=[_event_router()],
     )
     existing = trace.get_tracer_provider()
     if isinstance(existing, trace.ProxyTracerProvider):
@@ -51,6 +52,24 @@ def install(*, auto_instrumentation_version: str | None = None) -> Installation:
     else:
         _join(made, existing)
     return made
+
+
+def _event_router() -> EventRouter:
+    """The one processor of events: it hands them to a processor for each of their destinations."""
+    routes, default = settings.EVENTS_ROUTES.read(), settings.EVENTS_DEFAULT.read()
+    branches = [
+        Branch(
+            destination=short_name(one.name),
+            processor=DurableLogRecordProcessor(one.exporter),
+            route=routes.of(short_name(one.name)),
+            takes_every_event=not one.is_by_route and routes.of(short_name(one.name)) is None,
+            is_default=default is not None and short_name(default) == short_name(one.name),
+            takes_logs=getattr(one.exporter, "takes_logs", True),
+            level_is_own=getattr(one.exporter, "level_is_own", False),
+        )
+        for one in event_destinations()
+    ]
+    return EventRouter(branches, settings.EVENTS_SAMPLE_RATIO.read())
 
 
 def distro_resource() -> dict[str, str]:

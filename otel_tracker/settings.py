@@ -453,7 +453,7 @@ def markdown_table() -> str:
 
 
 def _shown(default: object) -> str:
-    if default is None or default == ():
+    if default is None or default in ((), Routes()):
         return "-"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"

@@ -13,9 +13,8 @@ import pytest
 from opentelemetry import context, trace
 from opentelemetry.util._once import Once
 
-from otel_tracker import diagnostics, enable, lifecycle, setting_sources
+from otel_tracker import diagnostics, enable, lifecycle, setting_sources, switch
 from otel_tracker.delivery import lanes
-from otel_tracker.tracing import switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

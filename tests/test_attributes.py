@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from opentelemetry.semconv._incubating.attributes import telemetry_attributes
+from opentelemetry.semconv._incubating.attributes import session_attributes, telemetry_attributes, user_attributes
 from opentelemetry.semconv.attributes import (
     code_attributes,
     error_attributes,
     exception_attributes,
     http_attributes,
+    server_attributes,
     service_attributes,
     url_attributes,
 )
@@ -36,6 +37,9 @@ CONVENTIONS = {
     "HTTP_RESPONSE_STATUS_CODE": http_attributes.HTTP_RESPONSE_STATUS_CODE,
     "HTTP_ROUTE": http_attributes.HTTP_ROUTE,
     "URL_PATH": url_attributes.URL_PATH,
+    "USER_ID": user_attributes.USER_ID,
+    "SESSION_ID": session_attributes.SESSION_ID,
+    "SERVER_ADDRESS": server_attributes.SERVER_ADDRESS,
 }
 NO_KEYS = {"PREFIX", "SCOPE", "OUTCOME_CLOSED", "OUTCOME_CANCELLED", "EXCEPTION_EVENT"}
 """What stands in the table without being a key: parts of keys, values of keys, the name of an event."""

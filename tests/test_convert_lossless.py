@@ -149,6 +149,7 @@ def test_values_survive_however_deep_they_are(depth: int, tmp_path: Path) -> Non
             assert contents(stored.record for stored in reader.stored()) == contents(records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), WAYS)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(spans=spans, events=events)

@@ -196,6 +196,7 @@ def test_report_fits_eighty_columns_and_has_its_parts(finished: Finished) -> Non
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.slow
 def test_commands_to_try_next_work_as_they_are_printed(finished: Finished, tmp_path: Path) -> None:
     """Each can be copied and finds something."""
     commands = [line for line in finished.result.stdout.splitlines() if line.startswith("otel-tracker ")]
@@ -315,6 +316,7 @@ def test_shop_that_dies_is_said_in_its_own_words(demo: Demo, tmp_path: Path) -> 
     demo.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_shop_that_hangs_is_ended_at_the_deadline(demo: Demo, tmp_path: Path) -> None:
     """A shop that neither answers nor stops when asked is killed, and the demo ends in time."""
     (tmp_path / "flask.py").write_text(

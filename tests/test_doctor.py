@@ -84,6 +84,7 @@ def test_disabled_sdk_is_named_as_the_reason() -> None:
     assert found["probe"]["verdict"] == "problem"
 
 
+@pytest.mark.slow
 def test_another_distro_that_is_chosen_is_a_problem_with_the_way_out() -> None:
     """The two variables of the launcher decide; `otel-tracker run` sets them."""
     folder = install_fake_distribution(

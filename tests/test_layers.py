@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # `events` makes event records. The other two reach for the global logger provider: `providers` sets or joins it,
 # `lifecycle` flushes and closes it.
 LOGS_API_USERS = {
-    "otel_tracker.events",
+    "otel_tracker.emitting",
     "otel_tracker.providers",
     "otel_tracker.lifecycle",
     "otel_tracker.replaying",

@@ -24,13 +24,14 @@ ENTRY_POINTS = {
     ("opentelemetry_traces_exporter", "otel_tracker_jsonl"),
     ("opentelemetry_logs_exporter", "otel_tracker_sqlite"),
     ("opentelemetry_logs_exporter", "otel_tracker_jsonl"),
+    ("opentelemetry_logs_exporter", "otel_tracker_logging"),
     ("otel_tracker_store", "sqlite"),
     ("otel_tracker_store", "jsonl"),
     ("otel_tracker_store", "otlp"),
 }
 
 # An extra appears with the code behind it, never before.
-EXTRAS = {"flask", "fastapi", "django", "otlp", "fast", "all", "dev"}
+EXTRAS = {"flask", "fastapi", "django", "otlp", "umami", "fast", "all", "dev"}
 
 # The one OTel requirement without a range, for old resolvers' sake: the comment in pyproject.toml says why.
 UNRANGED = "opentelemetry-exporter-otlp-proto-http"

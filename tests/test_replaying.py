@@ -42,6 +42,7 @@ def _unredacted(monkeypatch: pytest.MonkeyPatch) -> None:
     lifecycle.forget_cached_settings()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_unredacted")
 def test_record_is_the_same_after_its_span(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever a record holds, with redaction switched off; and the SDK has nothing to complain about."""
@@ -57,6 +58,7 @@ def test_record_is_the_same_after_its_span(caplog: pytest.LogCaptureFixture) -> 
     assert [record.getMessage() for record in caplog.records] == []
 
 
+@pytest.mark.slow
 @given(records)
 def test_record_that_was_redacted_is_the_same_after_its_span(record: SpanRecord | EventRecord) -> None:
     """What passed redaction once passes it unchanged, and no secret comes back."""

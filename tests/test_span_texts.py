@@ -90,6 +90,7 @@ VALUES = st.recursive(
 NAMED = st.dictionaries(st.from_regex(r"[a-z]{1,9}", fullmatch=True) | st.sampled_from(["token", "api_key"]), VALUES)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=VALUES, more=st.lists(VALUES, max_size=2), password=VALUES, named=NAMED)
 def test_captured_arguments_and_results_are_the_same(
@@ -157,6 +158,7 @@ ATTRIBUTES = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.text(max_size=12) | st.just(f"GET /?password={SECRET}"),

@@ -44,6 +44,7 @@ def expected_lines(file: Path) -> set[int]:
     return {number for number, line in enumerate(lines, 1) if line.endswith("# error")}
 
 
+@pytest.mark.slow
 def test_mypy_accepts_the_right_use(tmp_path: Path) -> None:
     """Mypy in strict mode finds nothing in a file that uses every public name as intended."""
     assert mypy(RIGHT_USE, tmp_path) == {}

@@ -138,7 +138,11 @@ def event_details(record: EventRecord) -> str:
     """An event's properties, or its body or error where it has none."""
     parts = [
         compact(part)
-        for part in (dict(record.properties), record.body, dict(record.error))
+        for part in (
+            dict(record.properties),
+            record.body,
+            {key: text for key, text in record.error.items() if key != "traceback"},
+        )
         if part not in (None, {}, "")
     ]
     return " ".join(parts)

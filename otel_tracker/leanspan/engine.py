@@ -17,13 +17,14 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Tracer
 from opentelemetry.trace import NonRecordingSpan, ProxyTracerProvider, Span, SpanContext, get_current_span
 
+from otel_tracker import current
 from otel_tracker.attributes import SCOPE
+from otel_tracker.current import SPAN_KEY, SUPPRESS_KEY, attach
+from otel_tracker.current import get as get_context
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.leanspan import sdk
 from otel_tracker.leanspan.sdk import LeanSpan, SdkSpan, TracerFacts, child_context, new_span
-from otel_tracker.tracing import current, defaults
-from otel_tracker.tracing.current import SPAN_KEY, SUPPRESS_KEY, attach
-from otel_tracker.tracing.current import get as get_context
+from otel_tracker.tracing import defaults
 from otel_tracker.tracing.engine import Engine, add_made_links, as_root, changes_sampling
 from otel_tracker.tracing.execution import UNRECORDED, Execution, SteppedExecution
 from otel_tracker.tracing.plan import LazyAttributes, plan_of

@@ -12,8 +12,8 @@ from typing import Any
 from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
+from otel_tracker.current import restore
 from otel_tracker.diagnostics import report_internal_error
-from otel_tracker.tracing.current import restore
 from otel_tracker.tracing.execution import Execution
 
 

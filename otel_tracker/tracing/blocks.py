@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from opentelemetry.trace import INVALID_SPAN, Span
 
-from otel_tracker.tracing import current
+from otel_tracker import current
 from otel_tracker.tracing.decorator import wrap
 from otel_tracker.tracing.engine import open_block
 from otel_tracker.tracing.execution import Execution

@@ -15,12 +15,12 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry.trace import Link, SpanKind
 
+from otel_tracker.switch import is_sdk_disabled
 from otel_tracker.tracing.classes import trace_class
 from otel_tracker.tracing.descriptors import is_descriptor, rebuild
-from otel_tracker.tracing.options import CLASS_OPTIONS, TracedOptions, spec_of
+from otel_tracker.tracing.options import CLASS_OPTIONS, TracedOptions, WatchedOptions, spec_of
 from otel_tracker.tracing.parameters import is_expressible, parameters_of
 from otel_tracker.tracing.spec import Arguments
-from otel_tracker.tracing.switch import is_sdk_disabled
 from otel_tracker.tracing.wrappers import make_wrapper
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,6 +62,7 @@ def traced(
     ignore: type[BaseException] | Iterable[type[BaseException]] = ...,
     expected: type[BaseException] | Iterable[type[BaseException]] = ...,
     await_result: bool = ...,
+    event: str = ...,
     include: Iterable[str] = ...,
     exclude: Iterable[str] = ...,
 ) -> TracedDecorator: ...
@@ -79,6 +80,7 @@ def traced(
     ignore: type[BaseException] | Iterable[type[BaseException]] = ...,
     expected: type[BaseException] | Iterable[type[BaseException]] = ...,
     await_result: bool = ...,
+    event: str = ...,
     include: Iterable[str] = ...,
     exclude: Iterable[str] = ...,
 ) -> TracedDecorator: ...
@@ -102,6 +104,7 @@ def traced(target: Any = None, /, **options: Any) -> Any:
         ignore: exception types that are no error and not recorded.
         expected: exception types that are recorded and leave the status unset.
         await_result: for a function that returns an awaitable: end the span when that is done.
+        event: also record the events ``<event>.started``, ``.completed`` and ``.failed``, as `track_duration` does.
         include: for a class: the methods to trace, as names or globs (private ones only when named here).
         exclude: for a class: methods to leave alone.
 
@@ -119,11 +122,11 @@ def traced(target: Any = None, /, **options: Any) -> Any:
     _check_option_names(options)
     given = cast(TracedOptions, options)
     if target is None:
-        return functools.partial(_decorate, options=given)
-    return _decorate(target, options=given)
+        return functools.partial(decorate, options=given)
+    return decorate(target, options=given)
 
 
-def _decorate(target: Any, *, options: TracedOptions) -> Any:
+def decorate(target: Any, *, options: TracedOptions) -> Any:
     """Trace whatever was decorated; with the SDK disabled it stays the same object."""
     if isinstance(target, type):
         return target if is_sdk_disabled() else trace_class(target, options, trace_callable)
@@ -141,11 +144,18 @@ def trace_callable(target: Callable[..., Any], options: TracedOptions, skips_fir
     made_from = _made_from(target)
     if made_from is not None:
         target, earlier, known = made_from
-        options = {**earlier, **options}
+        options = _merged(earlier, options)
         skips_first = known if skips_first is None else skips_first
     elif _is_context_manager_function(target):
         return _retraced_context_manager(target, options, skips_first)
     return wrap(target, options, skips_first)
+
+
+def _merged(earlier: TracedOptions, later: TracedOptions) -> TracedOptions:
+    """The options of two applications: later ones go before, watches add up."""
+    watches = tuple(watch for given in (earlier, later) for watch in cast(WatchedOptions, given).get("watches", ()))
+    merged = {**earlier, **later, "watches": watches} if watches else {**earlier, **later}
+    return cast(TracedOptions, merged)
 
 
 def wrap(target: Callable[..., Any], options: TracedOptions, skips_first: bool | None = None) -> Any:

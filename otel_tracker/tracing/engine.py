@@ -16,11 +16,10 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, Link, ProxyTracerProvider, Span, Tracer
 
-from otel_tracker import settings
+from otel_tracker import current, settings, switch
 from otel_tracker.attributes import ARGS_JSON_PREFIX, ARGS_PREFIX, SCOPE
 from otel_tracker.diagnostics import logger, report_internal_error
 from otel_tracker.setting_values import SPAN_ENGINES
-from otel_tracker.tracing import current, switch
 from otel_tracker.tracing.execution import UNRECORDED, Execution, SteppedExecution, kept_length
 from otel_tracker.tracing.plan import LazyAttributes, plan_of
 from otel_tracker.tracing.spec import SpanSpec

@@ -15,8 +15,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, get_current_span
 
 from otel_tracker import attributes as keys
+from otel_tracker import current
 from otel_tracker.diagnostics import report_internal_error
-from otel_tracker.tracing import current
 from otel_tracker.tracing.failures import record_failure
 from otel_tracker.tracing.plan import plan_of
 from otel_tracker.tracing.spec import SpanSpec

@@ -55,6 +55,11 @@ def record_failure(span: Span, error: BaseException, spec: SpanSpec, *, is_outer
     span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {message}"))
 
 
+def is_failure(error: BaseException, spec: SpanSpec) -> bool:
+    """Whether a call that this exception leaves has failed: what gives its span the status ERROR."""
+    return not (isinstance(error, (*spec.ignore, *spec.expected)) or outcome_of(error) or _is_clean_exit(error))
+
+
 def outcome_of(error: BaseException) -> str:
     """``closed`` or ``cancelled`` where the exception says that somebody stopped the execution; else empty."""
     if isinstance(error, GeneratorExit):

@@ -13,6 +13,7 @@ from opentelemetry.trace import Link, SpanKind
 from otel_tracker import attributes as keys
 from otel_tracker.tracing.parameters import Parameters, python_function
 from otel_tracker.tracing.spec import Arguments, SpanSpec, exception_types
+from otel_tracker.tracing.watches import DurationWatch
 
 
 class TracedOptions(TypedDict, total=False):
@@ -31,6 +32,13 @@ class TracedOptions(TypedDict, total=False):
     await_result: bool
     include: Iterable[str]
     exclude: Iterable[str]
+    event: str
+
+
+class WatchedOptions(TracedOptions, total=False):
+    """The same with what `otel_tracker.event_decorators` adds; watches of several applications add up."""
+
+    watches: tuple[Any, ...]
 
 
 CLASS_OPTIONS = frozenset({"include", "exclude"})
@@ -55,7 +63,21 @@ def spec_of(target: Callable[..., Any], options: TracedOptions, parameters: Para
         ignore=exception_types(options.get("ignore")),
         expected=exception_types(options.get("expected")),
         function=python_function(target),
+        watches=_watches(options),
     )
+
+
+def _watches(options: TracedOptions) -> tuple[Any, ...]:
+    watches = cast(WatchedOptions, options).get("watches", ())
+    event = options.get("event")
+    return watches if event is None else (*watches, DurationWatch(checked_event(event, "event")))
+
+
+def checked_event(name: object, argument: str) -> str:
+    """The name of an event; raises ValueError when it is empty or no text."""
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"{argument} is {name!r}; expected a text such as checkout that is not empty.")
+    return str(name)
 
 
 def names_of(target: Callable[..., Any]) -> tuple[str, str]:

@@ -39,6 +39,7 @@ class SpanSpec:
     expected: ExceptionTypes = ()
     function: Callable[..., Any] | None = None
     takes_attributes: bool = False
+    watches: tuple[Any, ...] = ()  # Watches of `otel_tracker.tracing.watching`
     plan: Any = field(default=None, compare=False, repr=False)  # a CapturePlan, once a call was recorded
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, cast
 
-from otel_tracker.tracing import engine, switch
+from otel_tracker import switch
+from otel_tracker.tracing import engine, watching
 from otel_tracker.tracing.execution import first_step
 from otel_tracker.tracing.failures import WRAPPER_FILE, without_own_frame
 from otel_tracker.tracing.parameters import Parameters, python_function
@@ -130,7 +131,7 @@ def make_wrapper(
     names = {
         "spec": spec,
         "call": target,
-        "engine": engine,
+        "engine": watching.WatchingEngine if spec.watches else engine,
         "switch": switch,
         "first_step": first_step,
         "without_own_frame": without_own_frame,

@@ -390,6 +390,7 @@ def test_text_from_telemetry_cannot_act(run: Run, tmp_path: Path) -> None:
     assert r"b\x1b[2J.db" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals exist on POSIX only")
 def test_progress_shows_on_a_terminal(tmp_path: Path) -> None:
     """A terminal at standard error sees how far it is; standard output has the sentence alone."""

@@ -69,6 +69,7 @@ def check_all_arrives(server: Endpoint, numbers: range, at_most_twice: int) -> N
         assert len(repeated(found)) <= at_most_twice, len(repeated(found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outage", _slow_but("refuses"))
 def test_program_before_a_broken_endpoint_ends_in_time_says_it_once_and_loses_nothing(outage: str) -> None:
     """Exit within its timeout, one sentence with the reason, numbers that add up, and all of it at the next start."""
@@ -160,6 +161,7 @@ say(ended_s=time.monotonic(), **delivery_report().to_dict())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, to tell waiting from being preempted")
 @pytest.mark.parametrize("outage", _slow_but("hangs"))
 def test_producers_are_not_slowed_and_memory_is_bounded_during_an_outage(outage: str) -> None:

@@ -150,6 +150,7 @@ def test_file_that_may_not_grow_takes_what_it_can_and_the_next_start_delivers_th
         assert len(server.span_numbers) - 1 + len(server.event_numbers) == report["in_journal"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to give a folder away")
 def test_journal_folder_of_another_user_is_neither_written_nor_replayed() -> None:
     """What somebody else may have put there is not sent in our name."""

@@ -35,6 +35,7 @@ def check_once(numbers: range) -> None:
         assert repeated(found) == []
 
 
+@pytest.mark.slow
 def test_clock_that_is_set_back_changes_nothing_and_loses_nothing() -> None:
     """100 seconds, in the middle of a run: delays and deadlines go by a clock that nobody sets."""
     ended = run_work("""
@@ -105,6 +106,7 @@ say(**delivery_report().to_dict())
     assert missing(range(5_000, 5_010), stored_numbers()) == missing(range(5_000, 5_010), stored_event_numbers()) == []
 
 
+@pytest.mark.slow
 def test_process_that_can_start_no_thread_goes_on_and_delivers_at_its_end() -> None:
     """Address space for one more stack is not there; the exit needs no thread either."""
     ended = run_work(
@@ -132,6 +134,7 @@ work(5_000)
     assert missing(range(5_000), stored_event_numbers()) == []
 
 
+@pytest.mark.slow
 def test_recursion_error_in_a_traced_function_is_the_programs_own() -> None:
     """It is raised where it would have been, handled as before, and tracing goes on."""
     ended = run_work("""

@@ -71,6 +71,7 @@ def test_damaged_report_is_passed_over(content: str) -> None:
     assert [finding.verdict for finding in check_delivery()] == [NOTE]
 
 
+@pytest.mark.slow
 def test_doctor_names_a_destination_that_does_not_take_the_probe_span() -> None:
     """Every destination is tried, not only the one that can be read back."""
     Path("folder").mkdir()

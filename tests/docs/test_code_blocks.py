@@ -16,6 +16,11 @@ NOT_RUN = {
     ("README.md", 'pip install -e ".[dev]" && pytest'): "installs, and would run this test; .ci/run runs it",
     ("docs/stores.md", "[project.entry-points.opentelemetry_traces_exporter]"): "a part of the reader's own pyproject",
     ("docs/how-it-works.md", "your function"): "a drawing",
+    (
+        "docs/events.md",
+        'export OTEL_TRACKER_EVENTS_ROUTES="logging=error.*,system.* level=WARNING;jsonl=payment.* sample=0.1"',
+    ): ("would change what the blocks after it store; tests/test_routing.py sets such routes"),
+    ("docs/events.md", "telemetry:"): "a part of the reader's settings file; tests/test_routing.py reads such a file",
     ("docs/launching.md", 'file_format: "1.0"'): "needs one more package; test_compatibility.py runs such a file",
 }
 """Blocks that nothing here runs, by page and first line, with the reason."""
@@ -29,11 +34,21 @@ NEEDED = {
 }
 """What a page's blocks need beside the core install."""
 
+LONG = {
+    "docs/command-line.md",
+    "docs/converting.md",
+    "docs/frameworks.md",
+    "docs/launching.md",
+    "docs/troubleshooting.md",
+}
+"""Pages whose many commands take several seconds."""
+
+_MARKS: dict[bool, Any] = {True: pytest.mark.slow, False: ()}
 _INSTRUMENTORS = {name: f"opentelemetry.instrumentation.{name}" for name in ("flask", "fastapi", "django")}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the pages' commands are written for a POSIX shell")
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=_MARKS[page in LONG]) for page in PAGES])
 def test_blocks_run_and_print_what_the_page_says(page: str) -> None:
     """A reader who copies the blocks of a page one after another sees what the page shows."""
     _skip_without(page)

@@ -44,6 +44,7 @@ OWN_INSTRUMENTATION = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "framework",
     [
@@ -133,6 +134,7 @@ with span("later"):
 EXPECTED = {"GET", "later", "request"}
 
 
+@pytest.mark.slow
 @needs("requests", "opentelemetry.exporter.otlp.proto.http", "opentelemetry.instrumentation.requests")
 def test_otlp_exporter_does_not_trace_itself() -> None:
     """With the instrumentors of its HTTP clients active: the program's request has a span, the exporter's have none."""
@@ -173,6 +175,7 @@ with span("work"):
 """
 
 
+@pytest.mark.slow
 @needs("opentelemetry.configuration")
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a signal that a program can be ended with")
 def test_declarative_configuration_loses_nothing_on_sigterm_either() -> None:

@@ -114,6 +114,7 @@ def test_instrumentor_that_fails_late_is_one_sentence_and_the_import_goes_on() -
     ]
 
 
+@pytest.mark.slow
 @needs("flask")
 def test_library_of_another_version_than_the_instrumentor_takes_is_one_sentence() -> None:
     """A version that comes into the path after the start is checked when it is imported."""
@@ -228,6 +229,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a fork server, which Windows has not")
 def test_children_of_a_fork_server_and_spawned_ones_are_traced() -> None:
     """Each stores its own spans; a fork server is not set up itself, but before it forks."""

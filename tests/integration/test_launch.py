@@ -95,6 +95,7 @@ def test_misspelt_exporter_is_one_sentence_that_names_the_right_one() -> None:
     assert os.listdir() == ["app.py"]
 
 
+@pytest.mark.slow
 def test_one_wrong_name_leaves_the_other_destinations_alone() -> None:
     """Short and entry-point names stand side by side, and each destination gets everything once."""
     ended = launch(OTEL_TRACES_EXPORTER="sqlite,nonsense,otel_tracker_jsonl,jsonl")
@@ -344,6 +345,7 @@ print([client.get(path).status_code for path in paths])
 """
 
 
+@pytest.mark.slow
 @needs("fastapi", "httpx", "opentelemetry.instrumentation.fastapi")
 def test_fastapi_request_is_one_server_span_with_the_stable_names() -> None:
     """No send and receive spans; what the endpoint calls stands below, also when it runs in a thread."""
@@ -405,6 +407,7 @@ urlpatterns = [path("items/<str:sku>", item)]
 """
 
 
+@pytest.mark.slow
 @needs("django", "opentelemetry.instrumentation.django")
 def test_django_is_traced() -> None:
     """One server span a request, with the stable names, and our function below it."""
@@ -542,6 +545,7 @@ def test_configure_in_a_launched_program_adds_nothing() -> None:
     assert len(Path("otel-tracker.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_child_processes_share_one_store() -> None:
     """A subprocess is instrumented again; nothing is lost or torn, and a reader sees all."""
     code: Any = """

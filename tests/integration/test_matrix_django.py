@@ -29,6 +29,7 @@ def test_runserver_starts_is_instrumented_and_loses_nothing_on_sigterm(setup: Se
 GUNICORN = "gunicorn --bind 127.0.0.1:{port} -w 2 --no-control-socket"
 
 
+@pytest.mark.slow
 @needs("gunicorn")
 @pytest.mark.parametrize(
     ("setup", "requests"),

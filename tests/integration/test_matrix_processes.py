@@ -69,6 +69,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_process_that_is_terminated_loses_nothing(method: str) -> None:
     """`Process.terminate()` is SIGTERM, and the parent sees that it worked."""
@@ -87,6 +88,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_pool_that_is_terminated_by_its_with_block_loses_nothing() -> None:
     """Leaving the block terminates the workers with SIGTERM."""
     launch(POOL)
@@ -191,6 +193,7 @@ for thread in threads:
 """
 
 
+@pytest.mark.slow
 def test_fork_beside_busy_threads_neither_hangs_nor_loses_nor_repeats_anything() -> None:
     """Whatever a thread holds at the moment of the fork."""
     launch(FORK_BESIDE_THREADS)
@@ -212,6 +215,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_subprocess_is_traced_and_continues_the_trace_that_it_is_given() -> None:
     """With `child_environment()`; without, its trace is its own."""
     launch(SUBPROCESS)
@@ -243,6 +247,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_bound_function_continues_the_trace_wherever_it_runs() -> None:
     """Threads, their executor, forked and spawned processes, their executors: after the block in which it was bound."""
     launch(PROPAGATED)

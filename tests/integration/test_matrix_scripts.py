@@ -61,6 +61,7 @@ def test_spans_that_are_open_at_sigterm_take_nothing_along() -> None:
     assert found["20"].parent_span_id
 
 
+@pytest.mark.slow
 def test_module_is_traced_like_a_script() -> None:
     """`python -m shop`."""
     program("shop_work.py")
@@ -96,6 +97,7 @@ def test_suite_under_pytest_is_traced_and_keeps_its_exit_status(command: str) ->
     assert_worked(range(11))
 
 
+@pytest.mark.slow
 def test_threads_of_every_kind_lose_nothing() -> None:
     """Several that are joined, one that outlives the main thread, and a daemon that never comes back."""
     launch(
@@ -130,6 +132,7 @@ def test_threads_of_every_kind_lose_nothing() -> None:
     assert_worked(range(60))
 
 
+@pytest.mark.slow
 def test_sigterm_while_threads_work_loses_nothing_that_had_ended() -> None:
     """They say on stdout what has ended; at least that much is stored, and nothing twice."""
     ended = launch(
@@ -183,6 +186,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_cancelled_tasks_are_stored_as_cancelled() -> None:
     """Ten that the program cancels, and ten that the end of the loop does; none has failed."""
     launch(ASYNCIO)

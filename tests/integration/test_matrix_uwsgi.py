@@ -35,6 +35,7 @@ SETUPS = setups(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("setup", "requests"), SETUPS)
 def test_uwsgi_loses_nothing_on_sigterm(setup: Setup, requests: int) -> None:
     """By default no Python thread runs but the one that answers, and Python's hooks for forks are not called."""

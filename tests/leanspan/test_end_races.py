@@ -32,6 +32,7 @@ WRITES: dict[str, Callable[[Any, int], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_write_beside_the_end_is_in_time_or_late(write: Callable[[Any, int], object]) -> None:
     """No write raises in its thread, and none changes a span that processors were already given."""

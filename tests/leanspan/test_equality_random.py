@@ -232,6 +232,7 @@ def no_warnings_logged() -> Iterator[None]:
         logger.setLevel(logging.NOTSET)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(trees=st.lists(TREES, min_size=1, max_size=2), limits=LIMITS)
 def test_random_programs_are_recorded_alike(trees: list[Node], limits: dict[str, Any]) -> None:
@@ -248,6 +249,7 @@ def test_random_programs_are_recorded_alike(trees: list[Node], limits: dict[str,
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(writes=st.lists(WRITES, min_size=5, max_size=40), limits=LIMITS)
 def test_many_writes_on_one_span_are_recorded_alike(writes: list[Any], limits: dict[str, Any]) -> None:

@@ -223,6 +223,7 @@ FORK = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork does not exist on this platform")
 @pytest.mark.parametrize("number", [0, 2], ids=["alone", "while others write"])
 def test_span_that_was_open_at_a_fork_ends_in_the_child(number: int) -> None:

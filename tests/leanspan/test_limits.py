@@ -136,6 +136,7 @@ def many_of_everything() -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limits",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import event_records, span_records
@@ -15,6 +16,7 @@ from otel_tracker_exporters.jsonl.otlp_encoding import encode_event_line, encode
 from otel_tracker_exporters.jsonl.prefilter import event_prefilter, span_prefilter, trace_prefilter, traceback_prefilter
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.lists(span_records(), min_size=1, max_size=4, unique_by=lambda span: (span.trace_id, span.span_id)),

@@ -60,6 +60,7 @@ def ordered(statistics: Iterable[Statistics]) -> list[Statistics]:
     return sorted(statistics, key=lambda entry: entry.function_name)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.lists(records, max_size=5), st.none() | st.sampled_from(["total", "*a*", "0"]), st.booleans())
 @example(
@@ -75,6 +76,7 @@ def test_what_the_bytes_say_is_what_the_record_says(
     assert scanned(lines, wanted, group_as)[0] == parsed_statistics(lines, wanted, group_as)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.lists(span_records(), max_size=5, unique_by=lambda span: (span.trace_id, span.span_id)))
 def test_statistics_are_those_of_the_records(found: list[SpanRecord]) -> None:
@@ -211,6 +213,7 @@ def test_span_names_with_an_id_in_each_are_forgotten_on_the_way(monkeypatch: pyt
     assert (found, parsed) == (ordered(tally(spans, None)), 0)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(1, 3000), st.lists(span_records(), min_size=1, max_size=6))
 def test_lines_are_whole_wherever_blocks_end(block_bytes: int, found: list[SpanRecord]) -> None:

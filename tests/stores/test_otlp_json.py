@@ -58,6 +58,7 @@ def attributes_in(line: bytes) -> dict[str, Any]:
     return {pair["key"]: pair["value"] for pair in item_of(line).get("attributes", ())}
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(records)
 def test_record_is_the_same_after_a_line(record: SpanRecord | EventRecord) -> None:
@@ -427,6 +428,7 @@ def too_deep(value: Any) -> bool:
     return isinstance(value, (dict, list)) and is_deep(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(span_records())
 @example(dataclasses.replace(SPAN, attributes={"max": INT64_MAX, "min": INT64_MIN, "none": None, "m": {"": [{}]}}))

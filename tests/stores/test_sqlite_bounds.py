@@ -54,6 +54,7 @@ def test_several_processes_at_full_speed_stay_near_the_bound(store: StoreUnderTe
     assert in_use(store.path) < 3 * MIB
 
 
+@pytest.mark.slow
 def test_a_store_far_beyond_its_bound_shrinks_with_every_batch(store: StoreUnderTest) -> None:
     """A bound that was lowered is reached within a few batches, and none of them takes long."""
     write_in_batches(store.new_writer(), short_traces(15_000), 2_500)

@@ -66,6 +66,7 @@ def test_one_writer_keeps_the_log_below_its_soft_limit(store: StoreUnderTest) ->
     assert len(list(store.reader().query_executions(limit=None))) == 1_200
 
 
+@pytest.mark.slow
 def test_several_processes_keep_the_log_bounded(store: StoreUnderTest) -> None:
     """While four write flat out and a reader polls, no batch fails and the log stays below the hard limit's reach."""
     script = f"""
@@ -108,6 +109,7 @@ def test_a_reader_of_an_old_state_does_not_block_writers_for_ever(
     assert write_batches(writer, 2, first=100) < HARD_BYTES
 
 
+@pytest.mark.slow
 def test_writers_wait_at_the_hard_limit_until_the_log_was_cut(
     store: StoreUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

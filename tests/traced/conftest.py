@@ -18,9 +18,9 @@ from otel_tracker import enable, lifecycle, settings
 from .helpers import Recorder
 
 
-@pytest.fixture(params=["lean", "sdk"])
+@pytest.fixture(params=["lean", pytest.param("sdk", marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What makes the spans: every test of this folder holds for lean spans and for the SDK's own."""
+    """What makes the spans: every test here holds for lean spans and, among the slow tests, for the SDK's own."""
     name: str = request.param
     monkeypatch.setenv(settings.SPAN_ENGINE.variable, name)
     lifecycle.forget_cached_settings()

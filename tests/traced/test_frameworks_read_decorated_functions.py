@@ -69,6 +69,7 @@ def test_click_makes_commands_of_decorated_functions(spans: Recorder) -> None:
     assert args(spans.one()) == {"count": 2}
 
 
+@pytest.mark.slow
 def test_decorated_test_functions_get_their_fixtures(tmp_path: Path) -> None:
     """Pytest reads the names of fixtures from a decorated test and a decorated fixture."""
     (tmp_path / "test_traced.py").write_text(

@@ -149,6 +149,7 @@ def test_a_disk_that_fills_up_while_files_are_put_aside_loses_nothing(
     _check_sentences(sentences, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small_disk", [16 * 2**20], indirect=True)
 def test_a_disk_that_fills_up_while_the_oldest_are_removed_loses_no_newer_ones(
     small_disk: SmallDisk, exporter_on: ExporterOn, monkeypatch: pytest.MonkeyPatch, sentences: Sequence[str]

@@ -190,6 +190,7 @@ def check_beyond(found: set[int], crowd: Crowd) -> None:
         assert writers, number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", ROUNDS)
 def test_a_killed_writer_takes_nothing_along(kind: str, tmp_path: Path, rounds: int) -> None:
     """After every kill all acknowledged batches of everyone are there, and the reader has answered all the time."""
@@ -206,6 +207,7 @@ def test_a_killed_writer_takes_nothing_along(kind: str, tmp_path: Path, rounds: 
         assert all(number - number % BATCH + rest in found for number in found for rest in (0, BATCH - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", FEWER_ROUNDS)
 def test_a_writer_that_is_killed_while_files_are_put_aside_takes_nothing_along(
     tmp_path: Path, rounds: int, monkeypatch: pytest.MonkeyPatch

@@ -114,6 +114,7 @@ def test_a_database_that_is_locked_before_it_is_opened_is_waited_for(
     ledger.check(store.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["jsonl"])
 def test_a_file_that_another_process_keeps_locked_is_written_all_the_same(
     store: StoreUnderTest, ledger: Ledger

@@ -1,0 +1,263 @@
+"""`set_context` and `context`: what is known of whoever is served, on every span and event that is made for them.
+
+What `set_context` says belongs to the request: to its local root span, which all spans of the request in this process
+descend from, in whatever thread or task they run. It ends with the request because the next one has another root.
+Where a trace is not recorded there is no such span, and its trace id stands for the request; outside any span it is
+the thread or the task. What `context` says travels with OpenTelemetry's own context, and wins.
+
+Spans are stamped by a processor of the SDK's (`otel_tracker.stamping`), which joins the provider at the first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+from weakref import ReferenceType
+
+from opentelemetry import baggage, trace
+from opentelemetry.context import Context, create_key
+from opentelemetry.trace import Span
+
+from otel_tracker import current, settings
+from otel_tracker.attributes import REQUEST_ID, SERVER_ADDRESS, SESSION_ID, URL_PATH, USER_ID
+from otel_tracker.capture import capture_value
+from otel_tracker.diagnostics import report_internal_error
+
+CONTEXT_KEYS = {
+    "user_id": USER_ID,
+    "session_id": SESSION_ID,
+    "request_id": REQUEST_ID,
+    "hostname": SERVER_ADDRESS,
+    "path": URL_PATH,
+}
+"""The attributes that context values of these names become; any other keeps its name."""
+
+_SDK_MODULE, _STAMPING_MODULE = "opentelemetry.sdk.trace", "otel_tracker.stamping"
+_MAX_UNRECORDED = 1_000
+_OVERLAY = create_key("otel-tracker-context")
+_BOX = "_otel_tracker_request"
+
+
+class Values:
+    """Context values as they were given (``given``) and as attributes; never changed, only replaced."""
+
+    __slots__ = ("attributes", "given")
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.given = given
+        self.attributes = {CONTEXT_KEYS.get(name, name): capture_value(value, name) for name, value in given.items()}
+
+    def merged(self, values: Mapping[str, Any]) -> Values:
+        """These and newer ones; None takes a value away."""
+        return Values({key: value for key, value in {**self.given, **values}.items() if value is not None})
+
+
+_NOTHING = Values({})
+
+
+class Request:
+    """What is known of one request; ``root`` is its local root span, None where there is none to be written to."""
+
+    __slots__ = ("root", "values")
+
+    def __init__(self, root: ReferenceType[Any] | None = None) -> None:
+        self.root = root
+        self.values = _NOTHING
+
+
+_ambient: ContextVar[Values] = ContextVar("otel_tracker_ambient_context", default=_NOTHING)
+_by_trace: OrderedDict[int, Request] = OrderedDict()
+_lock = threading.RLock()
+_stamped_provider: object = None
+_baggage_keys: tuple[str, ...] | None = None
+is_used = False
+"""Whether anybody has set any context, or named baggage keys: until then nothing is looked for."""
+
+
+def set_context(**values: Any) -> None:
+    """Say what is known of this request: ``set_context(user_id="u1", plan="pro")``.
+
+    It is stamped on the request's local root span and on every span and event that is made for the request from now
+    on, in all of its threads and tasks, until the request ends or `clear_context`. Later values are added to earlier
+    ones; None takes one away. ``user_id``, ``session_id``, ``request_id``, ``hostname`` and ``path`` become
+    ``user.id``, ``session.id``, ``otel_tracker.request_id``, ``server.address`` and ``url.path``; any other key keeps
+    its name. Outside any span the values belong to the running thread or task. Never raises.
+    """
+    try:
+        _use()
+        request = _request_of(current.get(), makes=True)
+        if request is None:
+            _ambient.set(_ambient.get().merged(values))
+            return
+        with _lock:
+            request.values = request.values.merged(values)
+        _stamp_root(request)
+    except Exception as error:  # spans may be anybody's
+        report_internal_error("setting context", error)
+
+
+def get_context() -> dict[str, Any]:
+    """What is known here, under the names and with the values that it was given by; a copy."""
+    context = current.get()
+    request = _request_of(context)
+    overlay = context.get(_OVERLAY)
+    return {
+        **_ambient.get().given,
+        **(request.values.given if request else {}),
+        **(overlay.given if isinstance(overlay, Values) else {}),
+    }
+
+
+def clear_context() -> None:
+    """Forget what `set_context` has said for this request, thread or task; `context` blocks keep theirs."""
+    _ambient.set(_NOTHING)
+    request = _request_of(current.get())
+    if request is not None:
+        with _lock:
+            request.values = _NOTHING
+
+
+class context:  # noqa: N801 - used like a function
+    """Say what is known within a block: ``with context(user_id="u1"):``, also ``async with``.
+
+    For concurrent tasks of one request: the values hold for this task or thread and what it starts with its context,
+    nest, and win over those of `set_context`. Keys as there.
+    """
+
+    __slots__ = ("_tokens", "_values")
+
+    def __init__(self, **values: Any) -> None:
+        self._values = values
+        self._tokens: list[Any] = []
+
+    def __enter__(self) -> None:
+        try:
+            _use()
+            now = current.get()
+            outer = now.get(_OVERLAY)
+            inner = (outer if isinstance(outer, Values) else _NOTHING).merged(self._values)
+            self._tokens.append(current.attach(Context({**now, _OVERLAY: inner})))
+        except Exception as error:
+            self._tokens.append(None)
+            report_internal_error("entering a context block", error)
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        token = self._tokens.pop() if self._tokens else None
+        if token is not None:
+            try:  # noqa: SIM105
+                current.restore(token)
+            except ValueError:  # left in another context than it was entered in: nothing to restore here
+                pass
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(exc_type, exc, traceback)
+
+
+def attributes_of(context: Context) -> Mapping[str, Any]:
+    """What a span or event that is made in this context is stamped with; not to be changed."""
+    if not is_used:
+        return _NOTHING.attributes
+    ambient, request, overlay = _ambient.get(), _request_of(context), context.get(_OVERLAY)
+    found = [] if ambient is _NOTHING else [ambient.attributes]
+    if request is not None and request.values is not _NOTHING:
+        found.append(request.values.attributes)
+    if isinstance(overlay, Values):
+        found.append(overlay.attributes)
+    if _baggage_keys:
+        found.insert(0, _from_baggage(context))
+    if len(found) == 1:
+        return found[0]
+    return {key: value for attributes in found for key, value in attributes.items()}
+
+
+def begun(span: Span, parent: Context | None) -> None:
+    """A recorded span has begun: it belongs to its parent's request, or is the root of a new one."""
+    above = trace.get_current_span(parent)
+    request = getattr(above, _BOX, None)
+    if request is None:
+        is_root = not above.get_span_context().is_valid or above.get_span_context().is_remote
+        if not is_root:
+            return
+        request = Request(ReferenceType(span))
+    setattr(span, _BOX, request)
+
+
+def reset() -> None:
+    """Read the settings again at the next use."""
+    global _baggage_keys
+    _baggage_keys = None
+
+
+def _use() -> None:
+    global is_used
+    is_used = True
+    if _baggage_keys is None or trace.get_tracer_provider() is not _stamped_provider:
+        join_provider()
+
+
+def join_provider() -> None:
+    """Where context is used, let the provider in force stamp its spans; one of another kind than the SDK's cannot."""
+    global _baggage_keys, _stamped_provider, is_used
+    if _baggage_keys is None:
+        _baggage_keys = settings.CONTEXT_BAGGAGE_KEYS.read()
+        is_used = is_used or bool(_baggage_keys)
+    if not is_used or _SDK_MODULE not in sys.modules:
+        return
+    with _lock:
+        provider = trace.get_tracer_provider()
+        if provider is not _stamped_provider:
+            importlib.import_module(_STAMPING_MODULE).stamp_spans_of(provider)
+            _stamped_provider = provider
+
+
+def _request_of(context: Context, *, makes: bool = False) -> Request | None:
+    """The request that the context's span belongs to; None outside any, or where nothing is known of it."""
+    span: Any = context.get(current.SPAN_KEY)
+    if span is None:
+        return None
+    request: Request | None = getattr(span, _BOX, None)
+    if request is not None:
+        return request
+    trace_id = span.get_span_context().trace_id
+    request = _by_trace.get(trace_id)
+    if request is None and makes and trace_id:
+        request = _by_trace[trace_id] = Request(ReferenceType(span) if span.is_recording() else None)
+        while len(_by_trace) > _MAX_UNRECORDED:
+            _by_trace.popitem(last=False)
+    return request
+
+
+def _stamp_root(request: Request) -> None:
+    root = request.root() if request.root is not None else None
+    if root is not None and root.is_recording():
+        for key, value in request.values.attributes.items():
+            root.set_attribute(key, value)
+
+
+def _from_baggage(context: Context) -> dict[str, Any]:
+    entries = baggage.get_all(context)
+    return {key: capture_value(entries[key], key) for key in _baggage_keys or () if key in entries}
+
+
+def _renew_lock() -> None:
+    """In a forked child: another thread of the parent may have held it."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

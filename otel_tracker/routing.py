@@ -1,0 +1,152 @@
+"""Sends events to destinations by name, level and sample: one processor in front of all destinations.
+
+A destination that no route names gets every event. One that is named gets those that its globs fit; events that fit
+no route at all go to the default destination too, if there is one. Log records that are no events go to every
+destination that stores them.
+
+All events of a trace are kept, or none: its id decides, as it does for spans (`TraceIdRatioBased`). Outside any trace
+``x.completed`` and ``x.failed`` follow the ``x.started`` before them in the same thread or task.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from time import monotonic
+from types import MappingProxyType
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
+
+from otel_tracker.diagnostics import report_internal_error
+from otel_tracker.event_routes import Route
+from otel_tracker.feeding import is_feeding
+
+_LOW_64_BITS = (1 << 64) - 1
+_MAX_NAMES = 4_096
+_MAX_OPEN = 64
+# The least severity number of a level: https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
+_SEVERITIES = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The way to one destination: its route, None where none names it, and the processor that delivers to it.
+
+    ``takes_every_event``: it is active beside the routes, and none names it. ``takes_logs``: it also gets log records
+    that are no events. ``level_is_own``: the level of the route says how the destination writes, not what it gets.
+    """
+
+    destination: str
+    processor: LogRecordProcessor
+    route: Route | None = None
+    takes_every_event: bool = False
+    is_default: bool = False
+    takes_logs: bool = True
+    level_is_own: bool = False
+
+    @property
+    def least_severity(self) -> int:
+        """The severity number that an event must have at least."""
+        level = self.route.level if self.route is not None and not self.level_is_own else ""
+        return _SEVERITIES.get(level, 0)
+
+
+class EventRouter(LogRecordProcessor):
+    """Hands every event to the branches that it belongs to; ``ratio`` is for those whose route says no other."""
+
+    def __init__(self, branches: Sequence[Branch], ratio: float = 1.0) -> None:
+        self.branches = tuple(branches)
+        self._ratio = ratio
+        self._by_name: dict[str, tuple[Branch, ...]] = {}
+        self._for_logs = tuple(branch for branch in branches if branch.takes_logs)
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Hand on an event, or another log record; never raises."""
+        try:
+            log = log_record.log_record
+            name = log.event_name
+            draw: float | None = None
+            for branch in self._branches_for(name) if name else self._for_logs:
+                if name:
+                    least, ratio = branch.least_severity, self._ratio_of(branch)
+                    if least and (log.severity_number is None or log.severity_number.value < least):
+                        continue
+                    if ratio < 1:
+                        draw = draw_for(log.trace_id, name) if draw is None else draw
+                        if draw >= ratio:
+                            continue
+                if not is_feeding(branch.destination):
+                    branch.processor.on_emit(log_record)
+        except Exception as error:
+            report_internal_error("routing an event", error)
+
+    def enabled(self, *, event_name: str | None = None, **kwargs: Any) -> bool:
+        """Whether a log record of this name would go anywhere."""
+        return bool(self._branches_for(event_name) if event_name else self._for_logs)
+
+    def shutdown(self) -> None:
+        """Shut down every branch."""
+        for branch in self.branches:
+            branch.processor.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush every branch within this time altogether; False when one has not delivered everything."""
+        deadline_s = monotonic() + timeout_millis / 1e3
+        is_flushed = True
+        for branch in self.branches:
+            left_ms = max(1, int((deadline_s - monotonic()) * 1e3))
+            is_flushed = branch.processor.force_flush(left_ms) and is_flushed
+        return is_flushed
+
+    def _branches_for(self, name: str) -> tuple[Branch, ...]:
+        found = self._by_name.get(name)
+        if found is None:
+            if len(self._by_name) >= _MAX_NAMES:
+                self._by_name.clear()
+            found = self._by_name[name] = tuple(self._decided(name))
+        return found
+
+    def _decided(self, name: str) -> Sequence[Branch]:
+        routed = [branch for branch in self.branches if branch.route is not None and branch.route.matches(name)]
+        return [
+            branch
+            for branch in self.branches
+            if branch in routed or branch.takes_every_event or (branch.is_default and not routed)
+        ]
+
+    def _ratio_of(self, branch: Branch) -> float:
+        own = branch.route.sample_ratio if branch.route is not None else None
+        return self._ratio if own is None else own
+
+
+_Open = Mapping[str, "tuple[float, int]"]
+_open: ContextVar[_Open] = ContextVar("otel_tracker_open_events", default=MappingProxyType({}))
+
+
+def draw_for(trace_id: int | None, name: str) -> float:
+    """A number from 0 to 1 that is the same for all events that are to be kept or dropped together."""
+    if not trace_id:
+        trace_id = trace.get_current_span().get_span_context().trace_id
+    if trace_id:
+        return (trace_id & _LOW_64_BITS) / (_LOW_64_BITS + 1)
+    prefix, _, stage = name.rpartition(".")
+    if stage not in ("started", "completed", "failed"):
+        return random.random()  # noqa: S311 - a sample, no secret
+    return _draw_of_a_pair(prefix, is_start=stage == "started")
+
+
+def _draw_of_a_pair(prefix: str, *, is_start: bool) -> float:
+    opened = _open.get()
+    draw, depth = opened.get(prefix, (random.random(), 0))  # noqa: S311
+    depth += 1 if is_start else -1
+    left = {key: value for key, value in opened.items() if key != prefix}
+    if depth > 0:
+        left[prefix] = (draw, depth)
+        if len(left) > _MAX_OPEN:
+            del left[next(iter(left))]
+    _open.set(left)
+    return draw

@@ -1,0 +1,36 @@
+"""Stamps spans with what `otel_tracker.request_context` knows, whoever makes them: a processor of the SDK's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import get_current
+from opentelemetry.sdk.trace import SpanProcessor
+
+from otel_tracker.diagnostics import report_internal_error
+from otel_tracker.request_context import attributes_of, begun
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Span
+
+
+class ContextSpanProcessor(SpanProcessor):
+    """Gives every span that begins its request's context as attributes."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Stamp the span; never raises."""
+        try:
+            parent = get_current() if parent_context is None else parent_context
+            begun(span, parent)
+            for key, value in attributes_of(parent).items():
+                span.set_attribute(key, value)
+        except Exception as error:
+            report_internal_error("stamping a span", error)
+
+
+def stamp_spans_of(provider: Any) -> None:
+    """Let a provider's spans be stamped from now on, if it takes processors; once a provider."""
+    add = getattr(provider, "add_span_processor", None)
+    if add is not None:
+        add(ContextSpanProcessor())

@@ -1,0 +1,102 @@
+"""One call that is watched: tells its watches how it goes, inside the call's span and also where there is no span."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from otel_tracker import attributes as keys
+from otel_tracker import current
+from otel_tracker.tracing import engine
+from otel_tracker.tracing.execution import UNRECORDED
+from otel_tracker.tracing.failures import is_failure, outcome_of
+from otel_tracker.tracing.watches import Ending
+
+if TYPE_CHECKING:
+    from otel_tracker.tracing.spec import SpanSpec
+
+_NS_PER_MS = 1e6
+
+
+class WatchedExecution:
+    """What a generated wrapper talks to in place of an `Execution`, where a call is watched."""
+
+    __slots__ = ("_begin_ns", "_run", "_spec", "enter", "suspend", "thrown")
+    is_recorded = True
+
+    def __init__(self, spec: SpanSpec, run: Any) -> None:
+        self._spec = spec
+        self._run = run
+        # Their own methods, because one that looks at its caller counts frames.
+        self.enter = getattr(run, "enter", None)
+        self.suspend = getattr(run, "suspend", None)
+        self.thrown = getattr(run, "thrown", None)
+        self._begin_ns = perf_counter_ns()
+
+    def leave(self) -> None:
+        """See `Execution.leave`."""
+        self._run.leave()
+
+    def succeed(self, result: object = None) -> None:
+        """See `Execution.succeed`; the watches are told while the span is current."""
+        outcome = keys.OUTCOME_CLOSED if getattr(self._run, "is_closing", False) else ""
+        self._tell(Ending(self._duration_ms(), outcome=outcome))
+        self._run.succeed(result)
+
+    def fail(self, error: BaseException) -> None:
+        """See `Execution.fail`."""
+        failed = is_failure(error, self._spec)
+        self._tell(Ending(self._duration_ms(), error if failed else None, outcome_of(error)))
+        self._run.fail(error)
+
+    def wait_for(self, result: Awaitable[Any]) -> Awaitable[Any]:
+        """See `Execution.wait_for`."""
+        return self._run.wait_for(self._awaited(result))  # type: ignore[no-any-return]
+
+    async def _awaited(self, result: Awaitable[Any]) -> Any:
+        try:
+            awaited = await result
+        except BaseException as error:
+            failed = is_failure(error, self._spec)
+            self._tell(Ending(self._duration_ms(), error if failed else None, outcome_of(error)))
+            raise
+        self._tell(Ending(self._duration_ms()))
+        return awaited
+
+    def _duration_ms(self) -> float:
+        return round((perf_counter_ns() - self._begin_ns) / _NS_PER_MS, 3)
+
+    def _tell(self, ending: Ending) -> None:
+        for watch in self._spec.watches:
+            watch.ended(ending)
+
+
+class WatchingEngine:
+    """Stands in the engine's place in the wrapper of a watched function; ``spec.watches`` is not empty there."""
+
+    UNRECORDED = UNRECORDED
+
+    @staticmethod
+    def open_call(spec: SpanSpec, values: tuple[Any, ...]) -> WatchedExecution:
+        """See `Engine.open_call`."""
+        run = engine.open_call(spec, values)
+        _tell_start(spec)
+        return WatchedExecution(spec, UNRECORDED if run is None else run)
+
+    @staticmethod
+    def open_steps(spec: SpanSpec, values: tuple[Any, ...]) -> WatchedExecution:
+        """See `Engine.open_steps`."""
+        run = engine.open_steps(spec, values)
+        if run.is_recorded:  # its span becomes current with the first step
+            token = current.attach(current.with_span(run.span, current.get()))
+            _tell_start(spec)
+            current.restore(token)
+        else:
+            _tell_start(spec)
+        return WatchedExecution(spec, run)
+
+
+def _tell_start(spec: SpanSpec) -> None:
+    for watch in spec.watches:
+        watch.started()
