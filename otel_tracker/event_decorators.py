@@ -22,7 +22,7 @@ def track_duration(prefix: str) -> TracedDecorator:
 
     Raises ValueError for an empty prefix.
     """
-    return _watching(DurationWatch(checked_event(prefix, "prefix")))
+    return watched(DurationWatch(checked_event(prefix, "prefix")))
 
 
 def track_function(event_name: str, /, **properties: Any) -> TracedDecorator:
@@ -31,7 +31,7 @@ def track_function(event_name: str, /, **properties: Any) -> TracedDecorator:
     The event has ``duration_ms``, ``status`` (``completed`` or ``failed``) and the given properties.
     Raises ValueError for an empty name.
     """
-    return _watching(CallWatch(checked_event(event_name, "event_name"), properties))
+    return watched(CallWatch(checked_event(event_name, "event_name"), properties))
 
 
 def track_error(event_name: str) -> TracedDecorator:
@@ -39,9 +39,9 @@ def track_error(event_name: str) -> TracedDecorator:
 
     The exception goes on. Raises ValueError for an empty name.
     """
-    return _watching(ErrorWatch(checked_event(event_name, "event_name")))
+    return watched(ErrorWatch(checked_event(event_name, "event_name")))
 
 
-def _watching(watch: Watch) -> TracedDecorator:
-    options: WatchedOptions = {"watches": (watch,)}
-    return cast(TracedDecorator, partial(decorate, options=options))
+def watched(watch: Watch, **options: Any) -> TracedDecorator:
+    """A decorator for functions that this watch is told of; ``options`` are those of `traced`."""
+    return cast(TracedDecorator, partial(decorate, options=cast(WatchedOptions, {**options, "watches": (watch,)})))

@@ -6,7 +6,7 @@ The settings file is YAML, one mapping an area: ``sqlite: {path: traces.db}`` se
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -79,11 +79,20 @@ class Setting(Generic[T]):
             (f"configure({self.name}=...)", arguments.get(self.name, _UNSET)),
             *((variable, os.environ.get(variable, "").strip() or _UNSET) for variable in variables),
             (f"{self.name} in {SETTINGS_FILE_NAME}", file_settings().get(self.name, _UNSET)),
+            (f"{self.name} in an adopted file", adopted.get(self.name, _UNSET)),
         ]
 
 
 arguments: dict[str, object] = {}
 """What `configure()` was given, by name."""
+
+adopted: dict[str, object] = {}
+"""What a file of a tool that this one replaces says, by name: below everything but the defaults."""
+
+
+def adopt(values: Mapping[str, object]) -> None:
+    """Take over settings of such a file."""
+    adopted.update(values)
 
 
 @lru_cache(maxsize=1)
@@ -93,7 +102,7 @@ def file_settings() -> dict[str, object]:
     if path is None:
         return {}
     try:
-        return _flattened(_parsed(path), path)
+        return _flattened(parsed(path), path)
     except FileNotFoundError:
         say_once(
             f"The settings file {path} does not exist. Name an existing file in {CONFIG_FILE_VARIABLE}, or unset it."
@@ -105,10 +114,11 @@ def file_settings() -> dict[str, object]:
         return {}
 
 
-def _parsed(path: Path) -> object:
+def parsed(path: str | Path) -> object:
+    """What a YAML file holds; raises OSError, ValueError or what the parser raises."""
     import yaml  # only who has a settings file pays for the parser
 
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
 def _settings_file() -> Path | None:
@@ -123,7 +133,7 @@ def _found_in_project() -> Path | None:
         for folder in (here, *here.parents):
             candidate = folder / SETTINGS_FILE_NAME
             if candidate.is_file():
-                return candidate if _is_own(candidate) else None
+                return candidate if is_own(candidate) else None
             if any((folder / mark).exists() for mark in _PROJECT_MARKS):
                 return None
     except OSError:
@@ -131,11 +141,11 @@ def _found_in_project() -> Path | None:
     return None
 
 
-def _is_own(path: Path) -> bool:
+def is_own(path: str | Path) -> bool:
     """Whether the file belongs to this user or to root: a stranger's file in a shared folder configures nothing."""
     if not hasattr(os, "getuid"):
         return True
-    return path.stat().st_uid in (os.getuid(), 0)
+    return os.stat(path).st_uid in (os.getuid(), 0)
 
 
 def _flattened(content: object, path: Path) -> dict[str, object]:

@@ -57,6 +57,7 @@ def _without_variables() -> dict[str, str]:
 
 def _forget_configuration() -> None:
     setting_sources.arguments.clear()
+    setting_sources.adopted.clear()
     lifecycle.forget_cached_settings()
     diagnostics.forget_said()
     enable()

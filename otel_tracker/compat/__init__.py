@@ -1,0 +1,1 @@
+"""The names of the tools that this one replaces, as thin adapters: one module each."""
