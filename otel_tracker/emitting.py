@@ -6,10 +6,13 @@ one module that touches ``opentelemetry._logs``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+import sys
+from collections.abc import Callable, Mapping
 from itertools import islice
+from math import isfinite
 from time import time_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry._logs import Logger, SeverityNumber, get_logger_provider
@@ -17,13 +20,16 @@ from opentelemetry.context import Context
 
 from otel_tracker import current, request_context, settings
 from otel_tracker.attributes import SCOPE
-from otel_tracker.capture import capture_tree, rules_in_force
+from otel_tracker.capture import INT64_MAX, INT64_MIN, SHORT, capture_tree, rules_in_force
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.redaction import REDACTED
+from otel_tracker.setting_values import LEAN
 from otel_tracker.version import __version__
 
 MAX_PROPERTIES = 100
 """Properties kept of an event: a log record takes 128 attributes, some of which are the context's."""
+
+Emitter = Callable[[str, "dict[str, Any]", SeverityNumber, Context], None]
 
 INFO, ERROR = SeverityNumber.INFO, SeverityNumber.ERROR
 
@@ -42,30 +48,27 @@ def emit(
     try:
         if not _is_enabled():
             return
-        logger = _loggers.current()
-        if not logger.enabled(severity_number=severity, event_name=event_name):
+        provider = get_logger_provider()
+        if provider is not _target.provider:
+            _look_up(provider)
+        asked = _target.asked
+        if asked is not None and not asked.enabled(severity_number=severity, event_name=event_name):
             return
         context = current.get()
-        logger.emit(
-            timestamp=time_ns(),
-            context=_sampled(context),
-            severity_number=severity,
-            severity_text=severity.name,
-            event_name=event_name,
-            attributes={
-                **request_context.attributes_of(context),
-                **_captured(properties),
-                **(attributes or {}),
-            },
-        )
+        found = _captured(properties) if properties else {}
+        if attributes:
+            found.update(attributes)
+        stamped = request_context.attributes_of(context)
+        _target.emit(event_name, {**stamped, **found} if stamped else found, severity, context)
     except Exception as error:  # providers and processors are not ours
         report_internal_error("making an event", error)
 
 
 def reset() -> None:
-    """Read the settings again at the next event."""
-    global _enabled
+    """Read the settings, and look at the provider, again at the next event."""
+    global _enabled, _target
     _enabled = None
+    _target = _NOBODY
 
 
 _enabled: bool | None = None
@@ -79,8 +82,6 @@ def _is_enabled() -> bool:
 
 
 def _captured(properties: Mapping[str, Any]) -> dict[str, Any]:
-    if not properties:
-        return {}
     rules = rules_in_force()
     is_secret, known = rules.redact.is_secret_key, rules.known_texts
     found: dict[str, Any] = {}
@@ -90,7 +91,12 @@ def _captured(properties: Mapping[str, Any]) -> dict[str, Any]:
         kind = type(value)
         if is_secret(name):
             found[name] = REDACTED
-        elif kind is bool or kind is float or (kind is str and value in known):
+        elif (
+            (kind is str and len(value) <= SHORT and value in known)
+            or kind is bool
+            or (kind is float and isfinite(value))
+            or (kind is int and INT64_MIN <= value <= INT64_MAX)
+        ):
             found[name] = value
         else:
             found[name] = capture_tree(value)
@@ -116,19 +122,39 @@ def _sampled(context: Context) -> Context:
     return context
 
 
-class _Loggers:
-    """The logger of whatever provider is in force, looked up again when that changes."""
+class _Target(NamedTuple):
+    """What takes the events of a provider's; ``asked``, where there is one, says whether an event would go anywhere."""
 
-    def __init__(self) -> None:
-        self._provider: object = None
-        self._logger: Logger | None = None
-
-    def current(self) -> Logger:
-        provider = get_logger_provider()
-        if self._logger is None or provider is not self._provider:
-            self._logger = provider.get_logger(SCOPE, __version__)
-            self._provider = provider
-        return self._logger
+    provider: object
+    emit: Emitter
+    asked: Logger | None = None
 
 
-_loggers = _Loggers()
+def _by_the_api(logger: Logger) -> Emitter:
+    """Emits events by any logger."""
+
+    def emit(event_name: str, attributes: dict[str, Any], severity: SeverityNumber, context: Context) -> None:
+        logger.emit(
+            timestamp=time_ns(),
+            context=_sampled(context),
+            severity_number=severity,
+            severity_text=severity.name,
+            event_name=event_name,
+            attributes=attributes,
+        )
+
+    return emit
+
+
+def _look_up(provider: Any) -> None:
+    global _target
+    logger = provider.get_logger(SCOPE, __version__)
+    lean = None
+    if _SDK_MODULE in sys.modules and settings.SPAN_ENGINE.read() == LEAN:
+        lean = importlib.import_module(_LEAN_MODULE).emitter_for(logger)
+    _target = _Target(provider, lean) if lean else _Target(provider, _by_the_api(logger), logger)
+
+
+_SDK_MODULE, _LEAN_MODULE = "opentelemetry.sdk._logs", "otel_tracker.lean_events"
+_NOBODY = _Target(None, lambda *event: None)
+_target = _NOBODY

@@ -9,9 +9,9 @@ from contextvars import ContextVar
 _fed: ContextVar[str] = ContextVar("otel_tracker_fed_destination", default="")
 
 
-def is_feeding(destination: str) -> bool:
-    """Whether the running code hands events to this destination."""
-    return _fed.get() == destination
+def fed_destination() -> str:
+    """The destination to which the running code hands events; empty for none."""
+    return _fed.get()
 
 
 @contextmanager

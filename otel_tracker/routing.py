@@ -11,19 +11,21 @@ All events of a trace are kept, or none: its id decides, as it does for spans (`
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import trace
-from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
+from opentelemetry._logs import LogRecord
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.event_routes import Route
-from otel_tracker.feeding import is_feeding
+from otel_tracker.feeding import fed_destination
+from otel_tracker.processors import snapshot_of
 
 _LOW_64_BITS = (1 << 64) - 1
 _MAX_NAMES = 4_096
@@ -32,7 +34,7 @@ _MAX_OPEN = 64
 _SEVERITIES = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Branch:
     """The way to one destination: its route, None where none names it, and the processor that delivers to it.
 
@@ -55,38 +57,57 @@ class Branch:
         return _SEVERITIES.get(level, 0)
 
 
+class _Way(NamedTuple):
+    """A branch with what is known of it beforehand; ``put`` takes a snapshot that ways can share, None if none does.
+
+    ``is_plain``: it takes whatever is named so, at any severity and unsampled.
+    """
+
+    branch: Branch
+    put: Callable[[ReadableLogRecord], None] | None
+    ratio: float
+
+    @property
+    def is_plain(self) -> bool:
+        return self.ratio >= 1 and not self.branch.least_severity
+
+
 class EventRouter(LogRecordProcessor):
     """Hands every event to the branches that it belongs to; ``ratio`` is for those whose route says no other."""
 
     def __init__(self, branches: Sequence[Branch], ratio: float = 1.0) -> None:
         self.branches = tuple(branches)
-        self._ratio = ratio
-        self._by_name: dict[str, tuple[Branch, ...]] = {}
-        self._for_logs = tuple(branch for branch in branches if branch.takes_logs)
+        self._ways = tuple(_way_of(branch, ratio) for branch in branches)
+        self._plain = {way.branch.destination: way.is_plain for way in self._ways}
+        self._by_name: dict[str, tuple[_Way, ...]] = {}
+        self._for_logs = tuple(way for way in self._ways if way.branch.takes_logs)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Hand on an event, or another log record; never raises."""
         try:
             log = log_record.log_record
-            name = log.event_name
-            draw: float | None = None
-            for branch in self._branches_for(name) if name else self._for_logs:
-                if name:
-                    least, ratio = branch.least_severity, self._ratio_of(branch)
-                    if least and (log.severity_number is None or log.severity_number.value < least):
+            name, fed = log.event_name, fed_destination()
+            ways = (self._by_name.get(name) or self._ways_for(name)) if name else self._for_logs
+            snapshot = draw = None
+            for way in ways:
+                branch = way.branch
+                if fed and branch.destination == fed:
+                    continue
+                if name and not self._plain[branch.destination]:
+                    draw = draw_for(log.trace_id, name) if draw is None and way.ratio < 1 else draw
+                    if _severity_of(log) < branch.least_severity or (draw or 0.0) >= way.ratio:
                         continue
-                    if ratio < 1:
-                        draw = draw_for(log.trace_id, name) if draw is None else draw
-                        if draw >= ratio:
-                            continue
-                if not is_feeding(branch.destination):
+                if way.put is None:
                     branch.processor.on_emit(log_record)
+                else:
+                    snapshot = snapshot or snapshot_of(log_record)
+                    way.put(snapshot)
         except Exception as error:
             report_internal_error("routing an event", error)
 
     def enabled(self, *, event_name: str | None = None, **kwargs: Any) -> bool:
         """Whether a log record of this name would go anywhere."""
-        return bool(self._branches_for(event_name) if event_name else self._for_logs)
+        return bool(self._ways_for(event_name) if event_name else self._for_logs)
 
     def shutdown(self) -> None:
         """Shut down every branch."""
@@ -102,25 +123,30 @@ class EventRouter(LogRecordProcessor):
             is_flushed = branch.processor.force_flush(left_ms) and is_flushed
         return is_flushed
 
-    def _branches_for(self, name: str) -> tuple[Branch, ...]:
+    def _ways_for(self, name: str) -> tuple[_Way, ...]:
         found = self._by_name.get(name)
         if found is None:
             if len(self._by_name) >= _MAX_NAMES:
                 self._by_name.clear()
-            found = self._by_name[name] = tuple(self._decided(name))
+            found = self._by_name[name] = self._decided(name)
         return found
 
-    def _decided(self, name: str) -> Sequence[Branch]:
-        routed = [branch for branch in self.branches if branch.route is not None and branch.route.matches(name)]
-        return [
-            branch
-            for branch in self.branches
-            if branch in routed or branch.takes_every_event or (branch.is_default and not routed)
-        ]
+    def _decided(self, name: str) -> tuple[_Way, ...]:
+        routed = {branch for branch in self.branches if branch.route is not None and branch.route.matches(name)}
+        return tuple(
+            way
+            for way in self._ways
+            if way.branch in routed or way.branch.takes_every_event or (way.branch.is_default and not routed)
+        )
 
-    def _ratio_of(self, branch: Branch) -> float:
-        own = branch.route.sample_ratio if branch.route is not None else None
-        return self._ratio if own is None else own
+
+def _way_of(branch: Branch, ratio: float) -> _Way:
+    own = branch.route.sample_ratio if branch.route is not None else None
+    return _Way(branch, getattr(branch.processor, "put", None), ratio if own is None else own)
+
+
+def _severity_of(log: LogRecord) -> int:
+    return 0 if log.severity_number is None else log.severity_number.value
 
 
 _Open = Mapping[str, "tuple[float, int]"]

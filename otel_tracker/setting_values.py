@@ -9,7 +9,7 @@ import os
 import re
 
 JSONL_FORMATS = ("record", "otlp")
-SPAN_ENGINES = ("lean", "sdk")
+SPAN_ENGINES = LEAN, SDK = ("lean", "sdk")
 
 _BYTE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)

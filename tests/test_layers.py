@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # `lifecycle` flushes and closes it.
 LOGS_API_USERS = {
     "otel_tracker.emitting",
+    "otel_tracker.lean_events",
+    "otel_tracker.routing",
     "otel_tracker.providers",
     "otel_tracker.lifecycle",
     "otel_tracker.replaying",

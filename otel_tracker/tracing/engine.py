@@ -19,13 +19,12 @@ from opentelemetry.trace import INVALID_SPAN, INVALID_SPAN_CONTEXT, Link, ProxyT
 from otel_tracker import current, settings, switch
 from otel_tracker.attributes import ARGS_JSON_PREFIX, ARGS_PREFIX, SCOPE
 from otel_tracker.diagnostics import logger, report_internal_error
-from otel_tracker.setting_values import SPAN_ENGINES
+from otel_tracker.setting_values import LEAN
 from otel_tracker.tracing.execution import UNRECORDED, Execution, SteppedExecution, kept_length
 from otel_tracker.tracing.plan import LazyAttributes, plan_of
 from otel_tracker.tracing.spec import SpanSpec
 from otel_tracker.version import __version__
 
-LEAN, SDK = SPAN_ENGINES
 _SDK_MODULE = "opentelemetry.sdk.trace"
 _LEAN_MODULE = "otel_tracker.leanspan"
 _CAPTURED = (ARGS_PREFIX, ARGS_JSON_PREFIX)
