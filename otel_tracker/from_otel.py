@@ -14,24 +14,25 @@ from typing import Any, TypeVar
 
 from otel_tracker import attributes as keys
 from otel_tracker.otel_rest import said_again
-from otel_tracker.records import COMPLETED, FAILED, STARTED, EventRecord, SpanRecord, plain
-
-SEVERITIES = tuple(
-    f"{level}{grade}" for level in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL") for grade in ("", 2, 3, 4)
-)
-"""The names of the severity numbers 1 to 24: https://opentelemetry.io/docs/specs/otel/logs/data-model/."""
+from otel_tracker.records import COMPLETED, FAILED, STARTED, EventRecord, LogRecord, SpanRecord, plain
+from otel_tracker.severities import SEVERITIES
 
 ERROR_KEYS = {
     "type": keys.EXCEPTION_TYPE,
     "message": keys.EXCEPTION_MESSAGE,
     "traceback": keys.EXCEPTION_STACKTRACE,
 }
-"""The attributes of an event that hold what its record keeps as its error."""
+"""The attributes of an event or log that hold what its record keeps as its error."""
 
-_DEFAULT_SEVERITY = "INFO"
+FORMER_EVENT_NAME = "event.name"
+"""Where the name of an event stood before log records had one: semantic conventions up to 1.30."""
+
+EVENT_SEVERITY = "INFO"
+"""That of an event which says none."""
+
 _RESULTS = frozenset({keys.RESULT, keys.RESULT_JSON})
 
-_Record = TypeVar("_Record", SpanRecord, EventRecord)
+_Record = TypeVar("_Record", SpanRecord, EventRecord, LogRecord)
 
 
 def span_of(
@@ -92,15 +93,14 @@ def event_of(
     resource: Mapping[str, Any],
 ) -> EventRecord:
     """The record of an event; attributes and body plain."""
-    error = {field: str(attributes[key]) for field, key in ERROR_KEYS.items() if attributes.get(key) is not None}
-    moved = {ERROR_KEYS[field] for field in error}
+    properties, error = _with_error_apart(attributes)
     record = EventRecord(
         name=name,
         time_ns=time_ns,
         severity=severity,
         trace_id=trace_id,
         span_id=span_id,
-        properties={key: value for key, value in attributes.items() if key not in moved},
+        properties=properties,
         body=body,
         error=error,
         resource=resource,
@@ -108,16 +108,45 @@ def event_of(
     return _completed(record, attributes, "properties") if keys.RECORD in attributes else record
 
 
+def log_of(
+    *,
+    time_ns: int,
+    severity: str,
+    body: Any,
+    logger: str,
+    trace_id: str,
+    span_id: str,
+    attributes: Mapping[str, Any],
+    resource: Mapping[str, Any],
+) -> LogRecord:
+    """The record of a log record that is no event; attributes and body plain."""
+    left, error = _with_error_apart(attributes)
+    record = LogRecord(
+        time_ns=time_ns,
+        severity=severity,
+        body=body,
+        logger=logger,
+        trace_id=trace_id,
+        span_id=span_id,
+        attributes=left,
+        error=error,
+        resource=resource,
+    )
+    return _completed(record, attributes, "attributes") if keys.RECORD in attributes else record
+
+
 def is_event(name: str, attributes: Mapping[str, Any]) -> bool:
-    """Whether a log record is an event: it has a name, or is a record of ours whose name is empty."""
-    return bool(name) or keys.RECORD in attributes
+    """Whether a log record is an event: it has a name, or is a record of ours that says that its name is empty."""
+    if name or keys.RECORD not in attributes:
+        return bool(name)
+    return "name" in (said_again(attributes[keys.RECORD], EventRecord) or {})
 
 
-def severity_of(text: str | None, number: int | None) -> str:
-    """A record's severity: the text if there is one, else the number's name, else INFO."""
+def severity_of(text: str | None, number: int | None, default: str = EVENT_SEVERITY) -> str:
+    """A record's severity: the text if there is one, else the number's name, else the default."""
     if text:
         return text
-    return SEVERITIES[number - 1] if number and 1 <= number <= len(SEVERITIES) else _DEFAULT_SEVERITY
+    return SEVERITIES[number - 1] if number and 1 <= number <= len(SEVERITIES) else default
 
 
 def status_of(end_ns: int | None, status_code: str) -> str:
@@ -142,6 +171,13 @@ def error_of(
     if keys.EXCEPTION_STACKTRACE in exception:
         error["traceback"] = str(exception[keys.EXCEPTION_STACKTRACE])
     return error
+
+
+def _with_error_apart(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is left of the attributes of a log record, and the error that was in them."""
+    error = {field: str(attributes[key]) for field, key in ERROR_KEYS.items() if attributes.get(key) is not None}
+    moved = {ERROR_KEYS[field] for field in error}
+    return {key: value for key, value in attributes.items() if key not in moved}, error
 
 
 def _split(attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from otel_tracker.records import INT64_MAX, INT64_MIN, EventRecord, SpanRecord, UnfitRecordError
+from otel_tracker.records import INT64_MAX, INT64_MIN, EventRecord, LogRecord, Record, SpanRecord, UnfitRecordError
 
 _MAX_DEPTH = 24
 """Containers inside each other that an attribute may have; a parser of protobuf's stops at 100 messages, 3 for each."""
@@ -49,9 +49,9 @@ def rest_text(rest: Mapping[str, Any]) -> str:
     return json_text(rest)
 
 
-def said_again(text: Any, record_type: type[SpanRecord | EventRecord]) -> dict[str, Any] | None:
+def said_again(text: Any, record_type: type[Record]) -> dict[str, Any] | None:
     """The fields that a text of `rest_text` holds, or None when it is no rest of a record of this type."""
-    kinds = _SPAN_FIELDS if record_type is SpanRecord else _EVENT_FIELDS
+    kinds = _FIELDS[record_type]
     try:
         fields = _decode(text)
         if not isinstance(fields, dict) or is_deep(fields, _MAX_REST_DEPTH):
@@ -168,4 +168,18 @@ _EVENT_FIELDS = {
     "body": _value,
     "error": _mapping,
     "resource": _mapping,
+}
+
+_LOG_FIELDS = {
+    "time_ns": _time,
+    "body": _value,
+    "attributes": _mapping,
+    "error": _mapping,
+    "resource": _mapping,
+}
+
+_FIELDS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
+    SpanRecord: _SPAN_FIELDS,
+    EventRecord: _EVENT_FIELDS,
+    LogRecord: _LOG_FIELDS,
 }

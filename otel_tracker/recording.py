@@ -1,8 +1,8 @@
 """Turns what leaves the SDK into records: the one place where a span or a log record is read field by field.
 
-Exporters call `span_record` and `event_record` on their own thread and hand only records on. What attributes mean is
-said in `otel_tracker.from_otel`; here every text that did not go through capture (exception messages, tracebacks,
-urls, attributes of other instrumentors) is redacted once more on its way.
+Exporters call `span_record`, `event_record` and `log_record` on their own thread and hand only records on. What
+attributes mean is said in `otel_tracker.from_otel`; here every text that did not go through capture (exception
+messages, tracebacks, urls, log messages, attributes of other instrumentors) is redacted once more on its way.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from otel_tracker import attributes as keys
-from otel_tracker.from_otel import event_of, is_event, severity_of, span_of
-from otel_tracker.records import EventRecord, SpanRecord, plain
+from otel_tracker.from_otel import event_of, is_event, log_of, severity_of, span_of
+from otel_tracker.records import EventRecord, LogRecord, SpanRecord, plain
 from otel_tracker.redaction import Redactor, redactor
 from otel_tracker.timestamps import format_time
 
@@ -51,18 +51,38 @@ def event_record(readable: ReadableLogRecord) -> EventRecord | None:
     log = readable.log_record
     if not is_event(log.event_name or "", log.attributes or {}):
         return None
-    redact = redactor()
     number = log.severity_number
     return event_of(
         name=log.event_name or "",
-        time_ns=log.timestamp or log.observed_timestamp or 0,
         severity=severity_of(log.severity_text, number.value if number else None),
-        trace_id=f"{log.trace_id:032x}" if log.trace_id else "",
-        span_id=f"{log.span_id:016x}" if log.span_id else "",
-        attributes=_attributes(log.attributes, redact),
-        body=redact.value(plain(log.body)),
-        resource=resource_fields(readable.resource),
+        **_log_fields(readable),
     )
+
+
+def log_record(readable: ReadableLogRecord) -> LogRecord | None:
+    """The record of a log record that bears no event name, or None for an event."""
+    log = readable.log_record
+    if is_event(log.event_name or "", log.attributes or {}):
+        return None
+    number, scope = log.severity_number, readable.instrumentation_scope
+    return log_of(
+        logger=scope.name if scope else "",
+        severity=severity_of(log.severity_text, number.value if number else None, ""),
+        **_log_fields(readable),
+    )
+
+
+def _log_fields(readable: ReadableLogRecord) -> dict[str, Any]:
+    """What events and logs have alike."""
+    redact, log = redactor(), readable.log_record
+    return {
+        "time_ns": log.timestamp or log.observed_timestamp or 0,
+        "trace_id": f"{log.trace_id:032x}" if log.trace_id else "",
+        "span_id": f"{log.span_id:016x}" if log.span_id else "",
+        "attributes": _attributes(log.attributes, redact),
+        "body": redact.value(plain(log.body)),
+        "resource": resource_fields(readable.resource),
+    }
 
 
 def _attributes(attributes: Mapping[str, Any] | None, redact: Redactor) -> Mapping[str, Any]:

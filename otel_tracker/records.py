@@ -1,11 +1,11 @@
-"""What a store holds: frozen records of spans and events, and their one JSON form.
+"""What a store holds: frozen records of spans, events and logs, and their one JSON form.
 
-A record is made once, when a span or event leaves the SDK (`otel_tracker.recording`), and is all that
+A record is made once, when a span or log record leaves the SDK (`otel_tracker.recording`), and is all that
 exporters, stores, queries and faces ever see. Its values are *plain*: None, bool, 64-bit int, finite float,
 str, list and dict with str keys, so that every format can hold every record without loss.
 
 `to_dict()` gives the JSON object as it lies in a JSONL line: keys in a fixed order, absent when empty.
-`span_from_dict` and `event_from_dict` are its inverses.
+`span_from_dict`, `event_from_dict` and `log_from_dict` are its inverses.
 """
 
 from __future__ import annotations
@@ -173,6 +173,51 @@ class EventRecord:
         return _without_absent(fields, _KEPT if self.body is None else (*_KEPT, "body"))
 
 
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A log record that is no event, as it is stored: what a program wrote through ``logging``, or any other log.
+
+    ``logger`` is the name of the logger, which is the instrumentation scope's; ``severity`` is what the logging library
+    calls it, empty where it has none. ``trace_id`` and ``span_id`` are empty outside any sampled span.
+    """
+
+    time_ns: int
+    severity: str = ""
+    body: Any = None
+    logger: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    error: Mapping[str, str] = field(default_factory=dict)
+    resource: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def time(self) -> datetime:
+        """When it was written, as an aware UTC datetime (microseconds; ``time_ns`` is exact)."""
+        return to_datetime(self.time_ns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record's JSON object."""
+        fields: dict[str, Any] = {
+            "schema": SCHEMA,
+            "type": "log",
+            "severity": self.severity,
+            "body": self.body,
+            "logger": self.logger,
+            "time": format_time(self.time_ns),
+            "trace_id": self.trace_id,
+            "span_id": self.span_id,
+            "attributes": dict(self.attributes),
+            "error": dict(self.error),
+            "resource": dict(self.resource),
+        }
+        return _without_absent(fields, () if self.body is None else ("body",))
+
+
+Record = SpanRecord | EventRecord | LogRecord
+"""Whatever a store holds."""
+
+
 class Labels(NamedTuple):
     """What all spans of a function have in common; ``attributes`` are JSON members, as in `Texts`."""
 
@@ -240,6 +285,25 @@ def event_from_dict(fields: Mapping[str, Any]) -> EventRecord:
     )
 
 
+def log_from_dict(fields: Mapping[str, Any]) -> LogRecord:
+    """The record whose `to_dict()` this is; unknown keys are ignored.
+
+    Raises ValueError, KeyError or TypeError when it is none.
+    """
+    _check(fields, "log")
+    return LogRecord(
+        time_ns=parse_time(fields["time"]),
+        severity=_text(fields.get("severity", "")),
+        body=fields.get("body"),
+        logger=_text(fields.get("logger", "")),
+        trace_id=_text(fields.get("trace_id", "")),
+        span_id=_text(fields.get("span_id", "")),
+        attributes=_mapping(fields.get("attributes", {})),
+        error=_mapping(fields.get("error", {})),
+        resource=_mapping(fields.get("resource", {})),
+    )
+
+
 def plain(value: Any, depth: int = 0) -> Any:
     """A value that every store and format can hold, from anything that OTel accepts as an attribute.
 
@@ -283,7 +347,7 @@ def _non_finite(value: float) -> str:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-def _without_absent(fields: dict[str, Any], keep: tuple[str, ...]) -> dict[str, Any]:
+def _without_absent(fields: dict[str, Any], keep: Sequence[str]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if key in keep or not (value is None or value in ("", {}, []))}
 
 

@@ -26,8 +26,9 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from otel_tracker import records
 from otel_tracker.records import EventRecord, SpanRecord
-from otel_tracker.to_otel import event_form, span_form
+from otel_tracker.to_otel import LogForm, event_form, log_form, span_form
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
@@ -57,9 +58,16 @@ def readable_span(record: SpanRecord) -> ReadableSpan:
     )
 
 
-def readable_log(record: EventRecord) -> ReadableLogRecord:
-    """The log record of an event; raises as `readable_span`."""
-    form = event_form(record)
+def readable_log(record: EventRecord | records.LogRecord) -> ReadableLogRecord:
+    """The log record of an event or a log; raises as `readable_span`."""
+    if isinstance(record, EventRecord):
+        return _readable_log(record, event_form(record), event_name=record.name)
+    return _readable_log(record, log_form(record), logger=record.logger)
+
+
+def _readable_log(
+    record: EventRecord | records.LogRecord, form: LogForm, *, event_name: str = "", logger: str = ""
+) -> ReadableLogRecord:
     log = LogRecord(
         timestamp=form.time_ns,
         observed_timestamp=form.time_ns,
@@ -68,9 +76,10 @@ def readable_log(record: EventRecord) -> ReadableLogRecord:
         severity_number=SeverityNumber(form.severity_number) if form.severity_number else None,
         body=_utf8_values(form.body),
         attributes=_utf8_values(form.attributes),
-        event_name=_utf8(record.name) or None,
+        event_name=_utf8(event_name) or None,
     )
-    return ReadableLogRecord(log, _resource(form.resource))
+    scope = InstrumentationScope(_utf8(logger)) if logger else None
+    return ReadableLogRecord(log, _resource(form.resource), scope)
 
 
 def _utf8(text: str) -> str:
@@ -93,8 +102,8 @@ def _context(trace_id: str, span_id: str, flags: TraceFlags = _SAMPLED) -> SpanC
     return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=flags)
 
 
-def _log_context(record: EventRecord) -> Context:
-    """A context with the ids of the event, also where it has none: an empty one would let in whatever is current."""
+def _log_context(record: EventRecord | records.LogRecord) -> Context:
+    """A context with the ids of the record, also where it has none: an empty one would let in whatever is current."""
     flags = _SAMPLED if record.trace_id else TraceFlags(TraceFlags.DEFAULT)
     return set_span_in_context(
         NonRecordingSpan(_context(record.trace_id or "0", record.span_id or "0", flags)), Context()

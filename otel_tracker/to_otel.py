@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from otel_tracker import attributes as keys
-from otel_tracker.from_otel import ERROR_KEYS, SEVERITIES, error_of, status_of
+from otel_tracker.from_otel import ERROR_KEYS, FORMER_EVENT_NAME, error_of, status_of
 from otel_tracker.otel_rest import checked_time, is_deep, is_id, json_text, rest_text
-from otel_tracker.records import KINDS, MAX_DEPTH, EventRecord, SpanRecord, UnfitRecordError
+from otel_tracker.records import KINDS, MAX_DEPTH, EventRecord, LogRecord, SpanRecord, UnfitRecordError
+from otel_tracker.severities import severity_number
 from otel_tracker.timestamps import format_time, parse_time
 
 MAX_TIME_NS = 2**64 - 1
@@ -25,9 +26,9 @@ STATUS_CODES = ("UNSET", "OK", "ERROR")
 _ARGS_PREFIXES = (keys.ARGS_PREFIX, keys.ARGS_JSON_PREFIX)
 _RESERVED = frozenset({keys.MODULE, keys.CODE_FUNCTION_NAME, keys.RESULT, keys.RESULT_JSON, keys.RECORD})
 _RESERVED_IN_EVENTS = frozenset({*ERROR_KEYS.values(), keys.RECORD})
+_RESERVED_IN_LOGS = _RESERVED_IN_EVENTS | {FORMER_EVENT_NAME}
 _SCALARS = frozenset({str, int, float, bool})
 _CONTAINERS = frozenset({dict, list, tuple})
-_SEVERITY_NUMBERS = {name: number for number, name in enumerate(SEVERITIES, start=1)}
 
 
 class SpanForm(NamedTuple):
@@ -48,8 +49,8 @@ class SpanForm(NamedTuple):
     resource: Mapping[str, Any]
 
 
-class EventForm(NamedTuple):
-    """An event in OTel's terms, a log record; ``severity_number`` is 1 to 24, or 0 for a text of nobody's."""
+class LogForm(NamedTuple):
+    """An event or a log in OTel's terms, a log record; ``severity_number`` is 1 to 24, or 0 for a text of nobody's."""
 
     attributes: dict[str, Any]
     time_ns: int
@@ -65,7 +66,7 @@ def span_form(record: SpanRecord) -> SpanForm:
     """
     _check_ids(record)
     rest: dict[str, Any] = {}
-    attributes = _sayable(record.attributes, rest, "attributes")
+    attributes = _sayable(record.attributes, rest, "attributes", _RESERVED, _ARGS_PREFIXES)
     _say_call(record, attributes, rest)
     events = _said(map(_event_parts, record.events), record.events, rest, "events") if record.events else ()
     links = _said(map(_link_parts, record.links), record.links, rest, "links") if record.links else ()
@@ -87,29 +88,38 @@ def span_form(record: SpanRecord) -> SpanForm:
     return form
 
 
-def event_form(record: EventRecord) -> EventForm:
+def event_form(record: EventRecord) -> LogForm:
     """The inverse of `event_of`; raises as `span_form`."""
+    rest: dict[str, Any] = {}
+    attributes = _sayable(record.properties, rest, "properties", _RESERVED_IN_EVENTS)
+    rest.update({field: "" for field in ("name", "severity") if not getattr(record, field)})
+    return _log_form(record, attributes, rest)
+
+
+def log_form(record: LogRecord) -> LogForm:
+    """The inverse of `log_of`; raises as `span_form`."""
+    rest: dict[str, Any] = {}
+    attributes = _sayable(record.attributes, rest, "attributes", _RESERVED_IN_LOGS)
+    return _log_form(record, attributes, rest)
+
+
+def _log_form(record: EventRecord | LogRecord, attributes: dict[str, Any], rest: dict[str, Any]) -> LogForm:
     for identifier, length in ((record.trace_id, 32), (record.span_id, 16)):
         if identifier and not is_id(identifier, length):
             raise UnfitRecordError(f"{identifier[:60]!r} is no id of {length} hexadecimal digits")
-    rest: dict[str, Any] = {}
-    attributes = _sayable(record.properties, rest, "properties")
     _say_error(record, attributes, rest)
     time_ns = _said_time(record.time_ns, 1)
     is_body_said = not (type(record.body) in _CONTAINERS and is_deep(record.body))
-    for field, is_said in (
-        ("time_ns", time_ns == record.time_ns),
-        ("name", record.name),
-        ("severity", record.severity),
-        ("body", is_body_said),
-    ):
-        if not is_said:
-            rest[field] = getattr(record, field)
+    if time_ns != record.time_ns:
+        rest["time_ns"] = record.time_ns
+    if not is_body_said:
+        rest["body"] = record.body
     resource = _sayable_resource(record.resource, rest)
     if rest:
         attributes[keys.RECORD] = rest_text(rest)
-    number = _SEVERITY_NUMBERS.get(record.severity.upper(), 0)
-    return EventForm(attributes, time_ns, number, record.body if is_body_said else None, resource)
+    return LogForm(
+        attributes, time_ns, severity_number(record.severity), record.body if is_body_said else None, resource
+    )
 
 
 def _check_ids(record: SpanRecord) -> None:
@@ -120,9 +130,14 @@ def _check_ids(record: SpanRecord) -> None:
         raise UnfitRecordError("the ids of a span are lower-case hexadecimal digits and not all zero")
 
 
-def _sayable(mapping: Mapping[str, Any], rest: dict[str, Any], field: str) -> dict[str, Any]:
+def _sayable(
+    mapping: Mapping[str, Any],
+    rest: dict[str, Any],
+    field: str,
+    moved: frozenset[str],
+    prefixes: tuple[str, ...] = (),
+) -> dict[str, Any]:
     """The attributes that mean to a reader what they mean here; the others go into the rest."""
-    moved, prefixes = (_RESERVED, _ARGS_PREFIXES) if field == "attributes" else (_RESERVED_IN_EVENTS, ())
     attributes: dict[str, Any] = {}
     left: dict[str, Any] = {}
     for key, value in mapping.items():
@@ -160,7 +175,7 @@ def _is_kept_whole(value: Any) -> bool:
     return not (type(value) in _CONTAINERS and is_deep(value, MAX_DEPTH))
 
 
-def _say_error(record: EventRecord, attributes: dict[str, Any], rest: dict[str, Any]) -> None:
+def _say_error(record: EventRecord | LogRecord, attributes: dict[str, Any], rest: dict[str, Any]) -> None:
     error = record.error
     if all(field in ERROR_KEYS and type(value) is str for field, value in error.items()):
         attributes.update((ERROR_KEYS[field], value) for field, value in error.items())

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from otel_tracker import attributes as keys
-from otel_tracker.records import INT64_MAX, INT64_MIN, KINDS, STATUSES, EventRecord, SpanRecord
+from otel_tracker.records import INT64_MAX, INT64_MIN, KINDS, STATUSES, EventRecord, LogRecord, SpanRecord
 from otel_tracker.timestamps import format_time
 
 NOON_NS = 1_795_348_800_000_000_000
@@ -118,6 +118,23 @@ def event_records(draw: st.DrawFn) -> EventRecord:
         span_id=draw(span_ids) if is_in_span else "",
         properties=draw(mappings),
         body=draw(plain_values),
+        error=draw(errors),
+        resource=draw(resources),
+    )
+
+
+@st.composite
+def log_records(draw: st.DrawFn) -> LogRecord:
+    """A log record without an event name, inside a span or outside of any."""
+    is_in_span = draw(st.booleans())
+    return LogRecord(
+        time_ns=draw(times),
+        severity=draw(st.sampled_from(["", "INFO", "WARNING", "ERROR"]) | texts),
+        body=draw(texts | plain_values),
+        logger=draw(st.sampled_from(["", "shop.db"]) | texts),
+        trace_id=draw(trace_ids) if is_in_span else "",
+        span_id=draw(span_ids) if is_in_span else "",
+        attributes=draw(mappings),
         error=draw(errors),
         resource=draw(resources),
     )

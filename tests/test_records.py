@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import log_records
 
 from otel_tracker.records import (
     INT64_MAX,
     INT64_MIN,
     STATUSES,
     EventRecord,
+    LogRecord,
     SpanRecord,
     event_from_dict,
+    log_from_dict,
     plain,
     span_from_dict,
 )
@@ -97,6 +100,13 @@ def test_event_is_the_same_after_a_json_line(record: EventRecord) -> None:
     assert event_from_dict(json.loads(line)) == record
 
 
+@given(log_records())
+def test_log_is_the_same_after_a_json_line(record: LogRecord) -> None:
+    """Whatever a log record holds, its JSON text gives it back."""
+    line = json.dumps(record.to_dict(), allow_nan=False)
+    assert log_from_dict(json.loads(line)) == record
+
+
 def test_span_has_the_documented_keys_in_the_documented_order() -> None:
     """The order is that of the design's section 7, so that lines are alike to the eye."""
     full = SpanRecord(
@@ -146,6 +156,18 @@ def test_event_has_the_documented_keys_in_the_documented_order() -> None:
     assert full["category"] == "checkout"
 
 
+def test_log_has_the_documented_keys_in_the_documented_order() -> None:
+    """As the others', from the same section; a bare one says when and nothing else."""
+    full = LogRecord(
+        NOON_NS, "WARNING", "text", "shop.db", "a" * 32, "b" * 16, {"n": 1}, {"type": "E"}, {"service.name": "s"}
+    )
+    expected = "schema type severity body logger time trace_id span_id attributes error resource"
+    assert list(full.to_dict()) == expected.split()
+    assert full.to_dict()["type"] == "log"
+    assert full.time == datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+    assert list(LogRecord(0).to_dict()) == ["schema", "type", "time"]
+
+
 def test_empty_fields_are_absent_but_a_result_of_none_is_not() -> None:
     """A function that returned None is told from one whose result was not captured."""
     bare = SpanRecord(trace_id="a" * 32, span_id="b" * 16, name="", start_ns=0)
@@ -164,6 +186,7 @@ def test_empty_body_of_an_event_is_no_absent_one(body: Any) -> None:
     assert fields["body"] == body
     assert event_from_dict(fields).body == body
     assert "body" not in EventRecord("e", 0).to_dict()
+    assert log_from_dict(LogRecord(0, body=body).to_dict()).body == body
 
 
 def test_empty_text_is_not_read_as_a_default() -> None:
@@ -262,6 +285,13 @@ def test_object_that_is_no_event_record_is_refused(change: dict[str, Any]) -> No
     """As for spans."""
     with pytest.raises((ValueError, KeyError, TypeError)):
         event_from_dict({**EventRecord("e", 0).to_dict(), **change})
+
+
+@pytest.mark.parametrize("change", [{"type": "event"}, {"schema": 99}, {"time": ""}, {"attributes": 1}, {"logger": 1}])
+def test_object_that_is_no_log_record_is_refused(change: dict[str, Any]) -> None:
+    """As for spans."""
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        log_from_dict({**LogRecord(0).to_dict(), **change})
 
 
 class Colour(str, enum.Enum):

@@ -17,21 +17,23 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
-from strategies import records
+from strategies import log_records, records
 
 from otel_tracker import EventRecord, SpanRecord, lifecycle, traced
 from otel_tracker import attributes as keys
-from otel_tracker.recording import event_record, span_record
+from otel_tracker.recording import event_record, log_record, span_record
+from otel_tracker.records import LogRecord as LogStored
+from otel_tracker.records import Record
 from otel_tracker.replaying import readable_log, readable_span
 
 SPAN = SpanRecord("a1" * 16, "b2" * 8, "work", 5, 6)
 EVENT = EventRecord("checkout.completed", 5)
 
 
-def recorded_again(record: SpanRecord | EventRecord) -> SpanRecord | EventRecord:
+def recorded_again(record: Record) -> Record:
     if isinstance(record, SpanRecord):
         return span_record(readable_span(record))
-    again = event_record(readable_log(record))
+    again = (event_record if isinstance(record, EventRecord) else log_record)(readable_log(record))
     assert again is not None
     return again
 
@@ -48,8 +50,8 @@ def test_record_is_the_same_after_its_span(caplog: pytest.LogCaptureFixture) -> 
     """Whatever a record holds, with redaction switched off; and the SDK has nothing to complain about."""
 
     @settings(max_examples=100)
-    @given(records)
-    def check(record: SpanRecord | EventRecord) -> None:
+    @given(records | log_records())
+    def check(record: Record) -> None:
         again = recorded_again(record)
         assert again == record
         assert json.dumps(again.to_dict(), sort_keys=True) == json.dumps(record.to_dict(), sort_keys=True)
@@ -59,8 +61,8 @@ def test_record_is_the_same_after_its_span(caplog: pytest.LogCaptureFixture) -> 
 
 
 @pytest.mark.slow
-@given(records)
-def test_record_that_was_redacted_is_the_same_after_its_span(record: SpanRecord | EventRecord) -> None:
+@given(records | log_records())
+def test_record_that_was_redacted_is_the_same_after_its_span(record: Record) -> None:
     """What passed redaction once passes it unchanged, and no secret comes back."""
     once = recorded_again(record)
     assert recorded_again(once) == once
@@ -180,6 +182,20 @@ def test_replayed_event_does_not_take_the_ids_of_the_span_that_is_current() -> N
     with trace.use_span(trace.NonRecordingSpan(SpanContext(1, 2, is_remote=False))):
         log = readable_log(EVENT).log_record
     assert (log.trace_id, log.span_id) == (0, 0)
+
+
+def test_log_keeps_logger_severity_and_body() -> None:
+    """An exporter sees what the logging library said; a replayed log is no event, however odd it is."""
+    record = LogStored(5, "WARNING", "slow query", "shop.db", "a1" * 16, "b2" * 8, {"rows": 3})
+    again = readable_log(record)
+    assert again.instrumentation_scope is not None
+    assert again.instrumentation_scope.name == "shop.db"
+    log = again.log_record
+    assert (log.severity_number, log.severity_text, log.body) == (SeverityNumber.WARN, "WARNING", "slow query")
+    assert (log.trace_id, log.span_id, log.event_name) == (int("a1" * 16, 16), int("b2" * 8, 16), None)
+    odd = dataclasses.replace(record, time_ns=-5, attributes={"event.name": "x", keys.RECORD: "y"})
+    assert event_record(readable_log(odd)) is None
+    assert log_record(readable_log(odd)) == odd
 
 
 def test_equal_resources_are_one_object_for_exporters_to_group_by() -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otel_tracker import attributes as keys
-from otel_tracker.from_otel import SEVERITIES, event_of, is_event, severity_of, span_of
+from otel_tracker.from_otel import event_of, is_event, severity_of, span_of
 from otel_tracker.otel_rest import is_id
 from otel_tracker.records import KINDS, EventRecord, SpanRecord
+from otel_tracker.severities import SEVERITIES
 from otel_tracker.timestamps import format_time
 from otel_tracker.to_otel import MAX_TIME_NS, STATUS_CODES
 from otel_tracker_exporters.jsonl.otlp_values import attributes_of, integer_of, value_of
