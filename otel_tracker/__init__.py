@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from otel_tracker.propagation import propagate as propagate
     from otel_tracker.query import StoreReader as StoreReader
     from otel_tracker.records import EventRecord as EventRecord
+    from otel_tracker.records import LogRecord as LogRecord
     from otel_tracker.records import SpanRecord as SpanRecord
     from otel_tracker.request_context import clear_context as clear_context
     from otel_tracker.request_context import context as context
@@ -47,6 +48,7 @@ _HOMES = {
     "DeliveryReport": "otel_tracker.delivery.counts",
     "EventCategory": "otel_tracker.events",
     "EventRecord": "otel_tracker.records",
+    "LogRecord": "otel_tracker.records",
     "OtelTrackerError": "otel_tracker.errors",
     "Sensitive": "otel_tracker.capture",
     "SpanRecord": "otel_tracker.records",
@@ -79,6 +81,7 @@ __all__ = [
     "DeliveryReport",
     "EventCategory",
     "EventRecord",
+    "LogRecord",
     "OtelTrackerError",
     "Sensitive",
     "SpanRecord",

@@ -2,7 +2,7 @@
 
 An exporter of a store turns what the SDK hands over into records (`otel_tracker.recording`) and gives those to a
 `StoreWriter`. It never raises and never retries: what FAILURE means is for the processor in front to
-decide. Log records that are no events are passed over.
+decide. Log records that are no events are stored when the setting `logs_store` says so, else passed over.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_tracker.attributes import PROCESS
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.presence import own_presence, shown_presence
-from otel_tracker.recording import event_record, span_record
-from otel_tracker.records import EventRecord, SpanRecord, Texts
+from otel_tracker.recording import event_record, log_record, span_record
+from otel_tracker.records import EventRecord, LogRecord, SpanRecord, Texts
+from otel_tracker.settings import LOGS_STORE
 from otel_tracker.span_texts import SpanTexts
 from otel_tracker.writing import StoreWriter
 
@@ -72,18 +73,22 @@ class RecordSpanExporter(SpanExporter):
 
 
 class RecordLogExporter(LogRecordExporter):
-    """The same for the events among log records."""
+    """The same for the events among log records, and with ``store_logs`` for the others.
+
+    None is what ``OTEL_TRACKER_LOGS_STORE`` says.
+    """
 
     schedule_delay_ms = LOCAL_DELAY_MS
     explains_failures = True
 
-    def __init__(self, writer: StoreWriter) -> None:
+    def __init__(self, writer: StoreWriter, *, store_logs: bool | None = None) -> None:
         self.destination = writer.location
         self._writer = writer
+        self._stores_logs = LOGS_STORE.read(store_logs)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        """Store the events among the log records; as `RecordSpanExporter.export`."""
-        is_stored = self._writer.write(_event_records(batch))
+        """Store what is to be stored of the log records; as `RecordSpanExporter.export`."""
+        is_stored = self._writer.write(_log_records(batch, with_logs=self._stores_logs))
         return LogRecordExportResult.SUCCESS if is_stored else LogRecordExportResult.FAILURE
 
     def shutdown(self) -> None:
@@ -119,12 +124,15 @@ def _span_texts(spans: Sequence[ReadableSpan], texts: SpanTexts) -> Iterator[Spa
             yield found
 
 
-def _event_records(batch: Sequence[ReadableLogRecord]) -> Iterator[EventRecord]:
+def _log_records(batch: Sequence[ReadableLogRecord], *, with_logs: bool) -> Iterator[EventRecord | LogRecord]:
     for readable in batch:
+        record: EventRecord | LogRecord | None
         try:
             record = event_record(readable)
+            if record is None and with_logs:
+                record = log_record(readable)
         except Exception as error:
-            report_internal_error("recording an event", error)
+            report_internal_error("recording a log record", error)
         else:
             if record is not None:
                 yield record

@@ -13,13 +13,13 @@ from threading import Event
 from typing import NamedTuple
 
 from otel_tracker.errors import QueryError
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import Record
 
 
 class Stored(NamedTuple):
     """A record, and where to go on after it; None in a store that cannot say."""
 
-    record: SpanRecord | EventRecord
+    record: Record
     position: str | None
 
 
@@ -30,7 +30,7 @@ def follow(
     poll_s: float,
     timeout_s: float | None,
     closed: Event,
-) -> Iterator[SpanRecord | EventRecord]:
+) -> Iterator[Record]:
     """Records after a position as they come, until ``closed`` is set or ``timeout_s`` seconds have passed."""
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     while not closed.is_set():

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from otel_tracker.errors import QueryError
 from otel_tracker.following import Stored, checked_seconds, follow
-from otel_tracker.records import INT64_MAX, INT64_MIN, KINDS, STATUSES, EventRecord, SpanRecord
+from otel_tracker.records import INT64_MAX, INT64_MIN, KINDS, STATUSES, EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.severities import LEVELS, severity_number
 from otel_tracker.stats import Statistics
 from otel_tracker.timestamps import NS_PER_MS, time_bound
 
@@ -78,6 +79,30 @@ class EventFilter:
         """Whether the record is wanted; the reference for stores that filter by themselves."""
         return (
             (self.name is None or fnmatchcase(record.name, self.name))
+            and (self.start_ns is None or record.time_ns >= self.start_ns)
+            and (self.end_ns is None or record.time_ns < self.end_ns)
+            and (self.trace_id is None or record.trace_id == self.trace_id)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which log records a query wants: the logger's name or a glob, the least severity's number, and as `EventFilter`.
+
+    A log record whose severity is none of the known ones is less severe than any.
+    """
+
+    logger: str | None = None
+    min_severity: int | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+    trace_id: str | None = None
+
+    def matches(self, record: LogRecord) -> bool:
+        """Whether the record is wanted; the reference for stores that filter by themselves."""
+        return (
+            (self.logger is None or fnmatchcase(record.logger, self.logger))
+            and (self.min_severity is None or severity_number(record.severity) >= self.min_severity)
             and (self.start_ns is None or record.time_ns >= self.start_ns)
             and (self.end_ns is None or record.time_ns < self.end_ns)
             and (self.trace_id is None or record.trace_id == self.trace_id)
@@ -219,19 +244,41 @@ class StoreReader(ABC):
         )
         return self._read_events(wanted, _checked_limit(limit))
 
+    def logs(
+        self,
+        logger: str | None = None,
+        *,
+        min_severity: str | None = None,
+        start_time: datetime | str | None = None,
+        end_time: datetime | str | None = None,
+        trace_id: str | None = None,
+        limit: int | None = DEFAULT_LIMIT,
+    ) -> Iterator[LogRecord]:
+        """Log records that are no events, newest first.
+
+        ``logger`` is a logger's name or a glob such as ``"shop.*"``; ``min_severity`` is the least severity that is
+        wanted, by any name: ``"WARNING"``, ``"warn"``, ``"ERROR"``.
+        """
+        wanted = LogFilter(
+            logger=_name(logger, "logger"),
+            min_severity=_known_severity(min_severity),
+            start_ns=time_bound(start_time, "start_time"),
+            end_ns=time_bound(end_time, "end_time"),
+            trace_id=_hex_id(trace_id),
+        )
+        return self._read_logs(wanted, _checked_limit(limit))
+
     def stored(self, after: str | None = None) -> Iterator[Stored]:
         """Everything in the order in which it was stored, each record with the position that follows it.
 
         Goes on after a position that an earlier call gave, of this process or another's. A span that was stored again
         (its end after its start, a batch written twice) comes again. A store that keeps no order gives spans, then
-        events, newest first and without positions. Bounded memory.
+        events, then logs, newest first and without positions. Bounded memory.
         """
         return iter(self._read_stored(after))
 
-    def tail(
-        self, *, last: int = 0, poll_s: float = 0.2, timeout_s: float | None = None
-    ) -> Iterator[SpanRecord | EventRecord]:
-        """Spans and events as they are stored, from any number of processes: first the ``last`` ones that are there.
+    def tail(self, *, last: int = 0, poll_s: float = 0.2, timeout_s: float | None = None) -> Iterator[Record]:
+        """Spans, events and logs as they are stored, by any number of processes; first the ``last`` that are there.
 
         Blocks between records, looking every ``poll_s`` seconds, until the reader is closed or ``timeout_s`` seconds
         have passed. A store that keeps no order raises `QueryError`.
@@ -241,9 +288,7 @@ class StoreReader(ABC):
         position = self._position_before_last(_checked_limit(last) or 0)
         return self._followed(position, poll or 0.2, timeout)
 
-    def _followed(
-        self, position: str | None, poll_s: float, timeout_s: float | None
-    ) -> Iterator[SpanRecord | EventRecord]:
+    def _followed(self, position: str | None, poll_s: float, timeout_s: float | None) -> Iterator[Record]:
         with self._following() as read_stored:
             yield from follow(read_stored, position, poll_s=poll_s, timeout_s=timeout_s, closed=self._closing())
 
@@ -306,10 +351,15 @@ class StoreReader(ABC):
     def _read_events(self, wanted: EventFilter, limit: int | None) -> Iterator[EventRecord]:
         """The wanted events by ``time_ns`` descending, at most ``limit``."""
 
+    def _read_logs(self, wanted: LogFilter, limit: int | None) -> Iterator[LogRecord]:
+        """The wanted logs by ``time_ns`` descending, at most ``limit``; none, in a store that keeps none."""
+        return iter(())
+
     def _read_stored(self, after: str | None) -> Iterable[Stored]:
         """See `stored`; a store that keeps an order overrides this and `_position_before_last`."""
-        spans = (Stored(span, None) for span in self._read_spans(SpanFilter(), None))
-        return chain(spans, (Stored(event, None) for event in self._read_events(EventFilter(), None)))
+        spans: Iterator[Record] = self._read_spans(SpanFilter(), None)
+        events, logs = self._read_events(EventFilter(), None), self._read_logs(LogFilter(), None)
+        return (Stored(record, None) for record in chain(spans, events, logs))
 
     def _read_all_stored(self, after: str | None) -> Iterable[Stored]:
         """As `_read_stored`, and behind that, without positions, what may still be in the middle of being written."""
@@ -362,6 +412,15 @@ def _known_kind(kind: str | None) -> str | None:
     if known is not None and known not in KINDS:
         raise QueryError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}.")
     return known
+
+
+def _known_severity(severity: str | None) -> int | None:
+    if severity is None:
+        return None
+    number = severity_number(severity) if isinstance(severity, str) else 0
+    if not number:
+        raise QueryError(f"min_severity is {severity!r}; expected one of {', '.join(LEVELS)}.")
+    return number
 
 
 def _name(value: str | None, parameter: str) -> str | None:

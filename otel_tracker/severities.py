@@ -10,6 +10,9 @@ SEVERITIES = tuple(
 )
 """The names of the severity numbers 1 to 24: https://opentelemetry.io/docs/specs/otel/logs/data-model/."""
 
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+"""What people call the first of each grade, least severe first."""
+
 # What the standard library's ``logging`` calls them.
 _ALIASES = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _NUMBERS = {name: number for number, name in enumerate(SEVERITIES, start=1)}

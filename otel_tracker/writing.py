@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 from otel_tracker.diagnostics import report_internal_error, say_once
 from otel_tracker.errors import OtelTrackerError, StoreUnwritableError
-from otel_tracker.records import EventRecord, SpanRecord, Texts, UnfitRecordError
+from otel_tracker.records import Record, Texts, UnfitRecordError
 
-Item = SpanRecord | EventRecord | Texts
+Item = Record | Texts
 """What a writer stores. Only an exporter that makes them hands over `Texts`, to a store that takes them."""
 
 
 class StoreWriter(ABC):
-    """Writes spans and events into one store; any number of threads and processes may have one each, or share one.
+    """Writes spans, events and logs into one store; any number of threads and processes may have one each, or share.
 
     ``location`` is what a reader of the store opens to find what was written; in a url no secret is left.
     ``unwritable`` counts records that the store can hold in no form: they are left out, their neighbours are kept.
@@ -108,15 +108,17 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What retention removed, or would remove: whole traces, their spans and events, files; ``bytes`` is what is freed.
+    """What retention removed, or would remove: whole traces, their spans, events and logs; files.
 
-    ``spans`` and ``events`` are None where nobody counted them. Of ``bytes``, ``reusable_bytes`` stay in the file for
-    what is stored next, so that it keeps its size; the others go back to the disk.
+    ``spans``, ``events`` and ``logs`` are None where nobody counted them; ``bytes`` is what is freed. Of those,
+    ``reusable_bytes`` stay in the file for what is stored next, so that it keeps its size; the others go back to the
+    disk.
     """
 
     traces: int | None = 0
     spans: int | None = 0
     events: int | None = 0
+    logs: int | None = 0
     files: int = 0
     bytes: int = 0
     reusable_bytes: int = 0

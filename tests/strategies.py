@@ -140,5 +140,5 @@ def log_records(draw: st.DrawFn) -> LogRecord:
     )
 
 
-records = span_records() | event_records()
-"""Spans and events, mixed."""
+records = span_records() | event_records() | log_records()
+"""Spans, events and logs, mixed."""

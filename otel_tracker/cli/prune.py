@@ -96,7 +96,13 @@ def _print(place: Place, pruned: Pruned, *, dry_run: bool, as_json: bool) -> Non
 
 
 def _sentence(place: Place, pruned: Pruned, *, dry_run: bool) -> str:
-    counted = ((pruned.traces, "trace"), (pruned.spans, "span"), (pruned.events, "event"), (pruned.files, "file"))
+    counted = (
+        (pruned.traces, "trace"),
+        (pruned.spans, "span"),
+        (pruned.events, "event"),
+        (pruned.logs, "log"),
+        (pruned.files, "file"),
+    )
     parts = [f"{number:,} {noun}{'' if number == 1 else 's'}" for number, noun in counted if number]
     if not parts:
         return f"Nothing in {place.location} {'would have' if dry_run else 'had'} to go."

@@ -1,4 +1,4 @@
-"""The tables that people read: executions, statistics and events.
+"""The tables that people read: executions, statistics, events and logs.
 
 Names wrap, numbers and ids never do. Trace ids are whole where there is room and otherwise cut to a prefix
 that `otel-tracker trace` accepts.
@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_tracker.cli.text import compact, shortened, visible
-from otel_tracker.records import COMPLETED, FAILED, EventRecord, SpanRecord
+from otel_tracker.records import COMPLETED, FAILED, EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.severities import severity_number
 from otel_tracker.timestamps import format_time
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _WIDTH_FOR_WHOLE_IDS = 110
 _PREFIX_DIGITS = 12
 _MAX_PROPERTIES_LENGTH = 300
 _STATUS_WIDTH, _MS_WIDTH = 9, 9
+_WARNING, _ERROR = severity_number("WARNING"), severity_number("ERROR")
 _STATUS_STYLES = {FAILED: "bold red", COMPLETED: "green"}
 
 
@@ -81,6 +83,32 @@ def events_table(records: Iterable[EventRecord], console: Console) -> Table:
     return table
 
 
+def logs_table(records: Iterable[LogRecord], console: Console) -> Table:
+    """When, how severe, by which logger, what and in which trace: one row a log record."""
+    table = new_table()
+    table.add_column("time (UTC)", no_wrap=True)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("logger", overflow="fold")
+    table.add_column("message", overflow="fold", ratio=1)
+    table.add_column("trace", no_wrap=True)
+    for record in records:
+        table.add_row(
+            moment(record.time_ns),
+            severity_text(record),
+            Text(visible(record.logger)),
+            Text(shortened(log_message(record), _MAX_PROPERTIES_LENGTH)),
+            Text(trace_prefix(record.trace_id, console)),
+        )
+    return table
+
+
+def record_line(record: Record, console: Console) -> Text:
+    """Any record as a line of its own, for what comes one by one."""
+    if isinstance(record, SpanRecord):
+        return execution_line(record, console)
+    return event_line(record, console) if isinstance(record, EventRecord) else log_line(record, console)
+
+
 def execution_line(record: SpanRecord, console: Console) -> Text:
     """An execution as a line of its own, for what comes one by one: the columns of `executions_table`."""
     status = status_text(record.status)
@@ -96,6 +124,15 @@ def event_line(record: EventRecord, console: Console) -> Text:
     details = shortened(event_details(record), _MAX_PROPERTIES_LENGTH)
     trace = trace_prefix(record.trace_id, console)
     return _line(moment(record.time_ns), kind, " " * _MS_WIDTH, visible(record.name), details, trace)
+
+
+def log_line(record: LogRecord, console: Console) -> Text:
+    """A log record as a line of its own; its logger stands below the names of functions."""
+    severity = severity_text(record)
+    severity.pad_right(max(_STATUS_WIDTH - len(severity), 0))
+    message = shortened(log_message(record), _MAX_PROPERTIES_LENGTH)
+    trace = trace_prefix(record.trace_id, console)
+    return _line(moment(record.time_ns), severity, " " * _MS_WIDTH, visible(record.logger), message, trace)
 
 
 def _line(*parts: Text | str) -> Text:
@@ -127,6 +164,13 @@ def status_text(status: str) -> Text:
     return Text(visible(status), style=_STATUS_STYLES.get(status, "yellow"))
 
 
+def severity_text(record: LogRecord) -> Text:
+    """How severe a log record is, in its colour."""
+    number = severity_number(record.severity)
+    style = "bold red" if number >= _ERROR else "yellow" if number >= _WARNING else "cyan"
+    return Text(visible(record.severity or "log"), style=style)
+
+
 def error_rate(entry: Statistics) -> Text:
     """How many of the ended executions failed, in percent."""
     if not entry.total:
@@ -146,6 +190,14 @@ def event_details(record: EventRecord) -> str:
         if part not in (None, {}, "")
     ]
     return " ".join(parts)
+
+
+def log_message(record: LogRecord) -> str:
+    """A log record's message as it was written, and the error where it has one."""
+    body = "" if record.body is None else record.body
+    message = visible(body) if isinstance(body, str) else compact(body)
+    error = ": ".join(visible(record.error[key]) for key in ("type", "message") if record.error.get(key))
+    return "  ".join(filter(None, (message, error)))
 
 
 def trace_prefix(trace_id: str, console: Console) -> str:

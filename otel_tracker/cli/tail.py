@@ -1,4 +1,4 @@
-"""`otel-tracker tail`: spans and events as they are stored, until it is told to stop."""
+"""`otel-tracker tail`: spans, events and logs as they are stored, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ import click
 from otel_tracker.cli.options import example, json_option, place_of_store, store_option
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
 from otel_tracker.query import matches_function
-from otel_tracker.records import INT64_MAX, STATUSES, EventRecord, SpanRecord
+from otel_tracker.records import INT64_MAX, STATUSES, EventRecord, LogRecord, Record, SpanRecord
 
 if TYPE_CHECKING:
     from otel_tracker.query import StoreReader
 
 _POLL_S = 0.2
+_KINDS: dict[type[Record], str] = {SpanRecord: "spans", EventRecord: "events", LogRecord: "logs"}
 
 
 @click.command(epilog=example("failures of the shop, as they happen", "otel-tracker tail 'shop.*' --status failed"))
 @click.argument("function", required=False)
-@click.option("--status", type=click.Choice(STATUSES), help="Only executions of this status, and no events.")
-@click.option("--only", type=click.Choice(("spans", "events")), help="Only spans, or only events.  [default: both]")
+@click.option("--status", type=click.Choice(STATUSES), help="Only executions of this status, and nothing else.")
+@click.option("--only", type=click.Choice(("spans", "events", "logs")), help="Only these.  [default: all]")
 @click.option(
     "--last",
     type=click.IntRange(min=0),
@@ -51,9 +52,10 @@ def tail(
     store: str | None,
     as_json: bool,
 ) -> None:
-    """Show spans and events as they are stored.
+    """Show spans, events and logs as they are stored.
 
-    One a line, until Ctrl-C. FUNCTION is a name or a glob as in `query`, and may also be that of an event. Follows all
+    One a line, until Ctrl-C. FUNCTION is a name or a glob as in `query`, and may also be that of an event or a
+    logger. Follows all
     processes that write, across rotation, deletion and replacement of the store, and waits for a store that is not
     there yet.
     """
@@ -78,7 +80,7 @@ class _Follower:
         self._stopped = Event()
         self._reader: StoreReader | None = None
 
-    def records(self, last: int) -> Iterator[SpanRecord | EventRecord]:
+    def records(self, last: int) -> Iterator[Record]:
         """The ``last`` ones that are stored, and those that come."""
         has_waited = False
         while True:
@@ -101,7 +103,7 @@ class _Follower:
         if self._reader is not None:
             self._reader.close()
 
-    def _tail(self, last: int) -> Iterator[SpanRecord | EventRecord]:
+    def _tail(self, last: int) -> Iterator[Record]:
         with closing(place_of_store(self._store).open_reader()) as self._reader:
             if not self._stopped.is_set():
                 yield from self._reader.tail(last=last, timeout_s=self._left_s())
@@ -132,41 +134,35 @@ def _say_waiting(store: str | None) -> None:
     note(f"There is no store at {location} yet; waiting for it.", stderr=True)
 
 
-def _matching(function: str | None, status: str | None, only: str | None) -> Callable[[SpanRecord | EventRecord], bool]:
+def _matching(function: str | None, status: str | None, only: str | None) -> Callable[[Record], bool]:
     """What tells whether a record is to be shown."""
 
-    def matches(record: SpanRecord | EventRecord) -> bool:
-        if isinstance(record, EventRecord):
-            return (only, status) in ((None, None), ("events", None)) and _is_named(function, record)
-        return (
-            only != "events"
-            and status in (None, record.status)
-            and (function is None or matches_function(function, record))
-        )
+    def matches(record: Record) -> bool:
+        if only not in (None, _KINDS[type(record)]):
+            return False
+        if isinstance(record, SpanRecord):
+            return status in (None, record.status) and (function is None or matches_function(function, record))
+        name = record.name if isinstance(record, EventRecord) else record.logger
+        return status is None and (function is None or name == function or fnmatchcase(name, function))
 
     return matches
 
 
-def _is_named(pattern: str | None, event: EventRecord) -> bool:
-    return pattern is None or event.name == pattern or fnmatchcase(event.name, pattern)
-
-
-def _line_printer() -> Callable[[SpanRecord | EventRecord], None]:
+def _line_printer() -> Callable[[Record], None]:
     """Prints a record as a line that whoever reads sees at once."""
     from otel_tracker.cli.output import console_for
-    from otel_tracker.cli.tables import event_line, execution_line
+    from otel_tracker.cli.tables import record_line
 
     console = console_for()
 
-    def show(record: SpanRecord | EventRecord) -> None:
-        line = execution_line(record, console) if isinstance(record, SpanRecord) else event_line(record, console)
-        console.print(line, soft_wrap=True)
+    def show(record: Record) -> None:
+        console.print(record_line(record, console), soft_wrap=True)
         sys.stdout.flush()
 
     return show
 
 
-def _show_json(record: SpanRecord | EventRecord) -> None:
+def _show_json(record: Record) -> None:
     from otel_tracker.cli.output import print_json_lines
 
     print_json_lines([record])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
@@ -23,8 +24,8 @@ FAILED_TRACE = "failed"
 def trace(*, trace_id: str, store: str | None, as_json: bool) -> None:
     """Show one trace as a tree.
 
-    It has durations, arguments, results, errors with the end of their traceback, and events. ID is a trace id or
-    the beginning of one, as long as it is unique; `latest` is the newest trace and `failed` the newest in which
+    It has durations, arguments, results, errors with the end of their traceback, events and logs. ID is a trace id
+    or the beginning of one, as long as it is unique; `latest` is the newest trace and `failed` the newest in which
     something failed.
     """
     from otel_tracker.cli.output import console_for, print_json_lines
@@ -36,7 +37,9 @@ def trace(*, trace_id: str, store: str | None, as_json: bool) -> None:
             return
         from otel_tracker.cli.tree import trace_tree
 
-        console_for().print(trace_tree(spans, reader.events(trace_id=spans[0].trace_id, limit=None)))
+        trace_id = spans[0].trace_id
+        events, logs = reader.events(trace_id=trace_id, limit=None), reader.logs(trace_id=trace_id, limit=None)
+        console_for().print(trace_tree(spans, chain(events, logs)))
 
 
 def _wanted_trace(reader: StoreReader, trace_id: str) -> list[SpanRecord]:

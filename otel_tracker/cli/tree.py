@@ -12,9 +12,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from otel_tracker import attributes as keys
-from otel_tracker.cli.tables import event_details, milliseconds, moment, status_text
+from otel_tracker.cli.tables import event_details, log_message, milliseconds, moment, severity_text, status_text
 from otel_tracker.cli.text import compact, shortened, visible, visible_lines
-from otel_tracker.records import COMPLETED, FAILED, EventRecord, SpanRecord
+from otel_tracker.records import COMPLETED, FAILED, EventRecord, LogRecord, SpanRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +25,8 @@ _TRACEBACK_LINES = 3
 _POINTERS = frozenset(" ^~")
 
 
-def trace_tree(spans: Sequence[SpanRecord], events: Iterable[EventRecord] = ()) -> Tree:
-    """The tree of one trace's spans, oldest first, each event below the span that it happened in."""
+def trace_tree(spans: Sequence[SpanRecord], events: Iterable[EventRecord | LogRecord] = ()) -> Tree:
+    """The tree of one trace's spans, oldest first, each event and log below the span that it happened in."""
     tree = Tree(_heading(spans), guide_style="dim")
     events_of = _events_by_span(events)
     shown_failures = _deepest_failures(spans)
@@ -91,8 +91,8 @@ def _children(spans: Iterable[SpanRecord]) -> dict[str, list[SpanRecord]]:
     return children
 
 
-def _events_by_span(events: Iterable[EventRecord]) -> dict[str, list[EventRecord]]:
-    by_span: dict[str, list[EventRecord]] = {}
+def _events_by_span(events: Iterable[EventRecord | LogRecord]) -> dict[str, list[EventRecord | LogRecord]]:
+    by_span: dict[str, list[EventRecord | LogRecord]] = {}
     for event in sorted(events, key=lambda event: event.time_ns):
         by_span.setdefault(event.span_id, []).append(event)
     return by_span
@@ -143,6 +143,15 @@ def _error_lines(span: SpanRecord, *, shows_traceback: bool) -> list[Text]:
     ]
 
 
-def _event_text(event: EventRecord) -> Text:
+def _event_text(event: EventRecord | LogRecord) -> Text:
+    if isinstance(event, LogRecord):
+        return _log_text(event)
     details = shortened(event_details(event), _MAX_VALUE_LENGTH)
     return Text.assemble(("* ", "magenta"), (visible(event.name), "magenta"), f"  {details}" if details else "")
+
+
+def _log_text(log: LogRecord) -> Text:
+    text = Text("- ").append_text(severity_text(log))
+    for part in filter(None, (visible(log.logger), shortened(log_message(log), _MAX_VALUE_LENGTH))):
+        text.append(f"  {part}")
+    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,8 +16,10 @@ class Counts:
 
     spans: int = 0
     events: int = 0
+    logs: int = 0
     spans_there: int = 0
     events_there: int = 0
+    logs_there: int = 0
     unwritable: int = 0
     unfinished: int = 0
     skipped_lines: int = 0
@@ -52,12 +55,14 @@ class Converted:
     def __str__(self) -> str:
         """One sentence for a person; what did not happen is left out."""
         counts = self.counts
-        what = f"{_number(counts.spans, 'span')} and {_number(counts.events, 'event')}"
-        parts = [f"Converted {what} from {self.source} to {self.target}"]
-        there = ((counts.spans_there, "span"), (counts.events_there, "event"))
-        if counts.spans_there or counts.events_there:
-            named = " and ".join(_number(number, noun) for number, noun in there if number)
-            parts.append(f"{named} {_verb(counts.spans_there + counts.events_there)} there already")
+        what = [_number(counts.spans, "span"), _number(counts.events, "event")]
+        if counts.logs or counts.logs_there:
+            what.append(_number(counts.logs, "log"))
+        parts = [f"Converted {_listed(what)} from {self.source} to {self.target}"]
+        there = ((counts.spans_there, "span"), (counts.events_there, "event"), (counts.logs_there, "log"))
+        if total := sum(number for number, _ in there):
+            named = _listed([_number(number, noun) for number, noun in there if number])
+            parts.append(f"{named} {_verb(total)} there already")
         if counts.unfinished:
             parts.append(f"{_number(counts.unfinished, 'span')} without an end cannot be sent")
         if counts.unwritable:
@@ -74,6 +79,10 @@ class Converted:
 
 def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def _verb(count: int) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import TypeVar
 
-from otel_tracker.records import ABORTED, STARTED, EventRecord, SpanRecord
+from otel_tracker.records import ABORTED, STARTED, EventRecord, LogRecord, Record, SpanRecord
 
 _RANKS = {STARTED: 0, ABORTED: 1}
 _FINAL_RANK = 2
@@ -53,25 +53,25 @@ class _Numbers:
 
 
 class Held:
-    """What a store holds: spans by id and how much is known of them, events by everything in them.
+    """What a store holds: spans by id and how much is known of them, events and logs by everything in them.
 
-    An identical event that is held n times is taken n times. A span is taken as often as it comes, unless it tells
+    An identical one that is held n times is taken n times. A span is taken as often as it comes, unless it tells
     more than what is held: an end is never missed because of a start.
     """
 
     def __init__(self) -> None:
         self._numbers = _Numbers()
 
-    def add(self, record: SpanRecord | EventRecord) -> None:
+    def add(self, record: Record) -> None:
         """Remember a record."""
         if isinstance(record, SpanRecord):
             self._numbers.raise_to(_ids(record), _rank(record))
         else:
             self._numbers.count(_digest(record))
 
-    def takes(self, record: SpanRecord | EventRecord) -> bool:
+    def takes(self, record: Record) -> bool:
         """Whether it is held."""
-        if isinstance(record, EventRecord):
+        if not isinstance(record, SpanRecord):
             return self._numbers.take(_digest(record))
         held = self._numbers.get(_ids(record))
         return held is not None and held >= _rank(record)
@@ -92,11 +92,11 @@ class HeldTimes:
     def __init__(self) -> None:
         self._numbers = _Numbers()
 
-    def add(self, record: SpanRecord | EventRecord) -> None:
+    def add(self, record: Record) -> None:
         """Remember a record once more."""
         self._numbers.count(key_of(record))
 
-    def takes(self, record: SpanRecord | EventRecord) -> bool:
+    def takes(self, record: Record) -> bool:
         """Whether it is there once more."""
         return self._numbers.take(key_of(record))
 
@@ -108,7 +108,7 @@ class HeldTimes:
 _Remembered = TypeVar("_Remembered", Held, HeldTimes)
 
 
-def filled(remembered: _Remembered, records: Iterable[SpanRecord | EventRecord]) -> _Remembered:
+def filled(remembered: _Remembered, records: Iterable[Record]) -> _Remembered:
     """The same with these records added; closed when they cannot be read."""
     try:
         for record in records:
@@ -119,9 +119,9 @@ def filled(remembered: _Remembered, records: Iterable[SpanRecord | EventRecord])
     return remembered
 
 
-def key_of(record: SpanRecord | EventRecord) -> bytes:
-    """What tells a record from others: a span's ids and how much is known of it, an event's content."""
-    return _digest(record) if isinstance(record, EventRecord) else _ids(record) + bytes([_rank(record)])
+def key_of(record: Record) -> bytes:
+    """What tells a record from others: a span's ids and how much is known of it, else all its content."""
+    return _ids(record) + bytes([_rank(record)]) if isinstance(record, SpanRecord) else _digest(record)
 
 
 def _ids(span: SpanRecord) -> bytes:
@@ -132,7 +132,7 @@ def _rank(span: SpanRecord) -> int:
     return _RANKS.get(span.status, _FINAL_RANK)
 
 
-def _digest(event: EventRecord) -> bytes:
+def _digest(record: EventRecord | LogRecord) -> bytes:
     """A digest of the content; what a format cannot keep apart (lone surrogates, the order of keys) is alike."""
-    text = json.dumps(event.to_dict(), ensure_ascii=False, sort_keys=True)
+    text = json.dumps(record.to_dict(), ensure_ascii=False, sort_keys=True)
     return blake2b(_SURROGATES.sub("\ufffd", text).encode(), digest_size=16).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,8 +14,10 @@ from otel_tracker.convert.state import Job, State, StateFile
 from otel_tracker.convert.target import Target
 from otel_tracker.errors import OtelTrackerError
 from otel_tracker.following import Stored
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, Record, SpanRecord
 from otel_tracker.writing import StoreWriter
+
+_COUNTED: dict[type[Record], str] = {SpanRecord: "spans", EventRecord: "events", LogRecord: "logs"}
 
 
 class Mover:
@@ -25,7 +28,7 @@ class Mover:
         self._writer = writer
         self._start = start
 
-    def move(self, batch: Sequence[Stored]) -> list[SpanRecord | EventRecord]:
+    def move(self, batch: Sequence[Stored]) -> list[Record]:
         """Write a batch and give what was new; raises `StoreUnwritableError`."""
         new = [stored.record for stored in batch if not self._passes_over(stored.record)]
         if new:
@@ -41,12 +44,12 @@ class Mover:
         if self._start.held is not None and self._start.sends_once and hasattr(self._writer, "unfinished"):
             self.counts.unfinished = self._start.held.unfinished()
 
-    def _passes_over(self, record: SpanRecord | EventRecord) -> bool:
+    def _passes_over(self, record: Record) -> bool:
         start = self._start
         if start.in_flight is not None and start.in_flight.takes(record):
             self._count([record], 0)
             return True
-        if start.held is not None and not (start.sends_once and isinstance(record, EventRecord)):
+        if start.held is not None and not (start.sends_once and not isinstance(record, SpanRecord)):
             if start.held.takes(record):
                 _count_there(record, self.counts)
                 return True
@@ -54,11 +57,13 @@ class Mover:
                 start.held.add(record)
         return False
 
-    def _count(self, written: Sequence[SpanRecord | EventRecord], left_out: int) -> None:
+    def _count(self, written: Sequence[Record], left_out: int) -> None:
         """Which records a writer left out it does not say; nearly always they are spans."""
-        spans = sum(isinstance(record, SpanRecord) for record in written)
-        self.counts.spans += max(spans - left_out, 0)
-        self.counts.events += len(written) - spans - max(left_out - spans, 0)
+        numbers = Counter(map(type, written))
+        for kind, name in _COUNTED.items():
+            kept = max(numbers[kind] - left_out, 0)
+            left_out -= numbers[kind] - kept
+            setattr(self.counts, name, getattr(self.counts, name) + kept)
 
 
 class Bookmark:
@@ -74,7 +79,7 @@ class Bookmark:
         self._end = None if state is None else state.target_position
         self._witness = ("", None) if state is None else (state.witness, state.witness_position)
 
-    def put(self, batch: Sequence[Stored], new: Sequence[SpanRecord | EventRecord], counts: Counts) -> None:
+    def put(self, batch: Sequence[Stored], new: Sequence[Record], counts: Counts) -> None:
         """Remember that everything up to the end of this batch is written."""
         self._records += len(batch)
         position = batch[-1].position
@@ -85,7 +90,7 @@ class Bookmark:
             identity = self._target.identity()
             self._states.save(State(self._job, self._records, position, self._end, identity, *self._witness, counts))
 
-    def _look_at_target(self, new: Sequence[SpanRecord | EventRecord]) -> None:
+    def _look_at_target(self, new: Sequence[Record]) -> None:
         if not self._target.is_readable:
             return
         witness = next((record for record in reversed(new) if _is_kept_whole(record)), None)
@@ -94,16 +99,14 @@ class Bookmark:
         self._end = self._target.end()
 
 
-def _is_kept_whole(record: SpanRecord | EventRecord) -> bool:
+def _is_kept_whole(record: Record) -> bool:
     """False for the start of a span, which a store may drop for its end."""
-    return isinstance(record, EventRecord) or record.end_ns is not None
+    return not isinstance(record, SpanRecord) or record.end_ns is not None
 
 
-def _count_there(record: SpanRecord | EventRecord, counts: Counts) -> None:
-    if isinstance(record, SpanRecord):
-        counts.spans_there += 1
-    else:
-        counts.events_there += 1
+def _count_there(record: Record, counts: Counts) -> None:
+    name = f"{_COUNTED[type(record)]}_there"
+    setattr(counts, name, getattr(counts, name) + 1)
 
 
 def _unfinished(writer: StoreWriter) -> int:

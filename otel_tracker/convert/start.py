@@ -19,7 +19,7 @@ from otel_tracker.convert.target import Target
 from otel_tracker.errors import QueryError
 from otel_tracker.following import Stored
 from otel_tracker.query import StoreReader
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import Record, SpanRecord
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ def _sending_on(reader: StoreReader, state: State, look: Callable[[], None]) -> 
     return Start(held=held, sends_once=True, state=state, counts=state.counts)
 
 
-def _looked_at(stored: Iterator[Stored], look: Callable[[], None]) -> Iterator[SpanRecord | EventRecord]:
+def _looked_at(stored: Iterator[Stored], look: Callable[[], None]) -> Iterator[Record]:
     for record, _ in stored:
         yield record
         look()

@@ -35,7 +35,7 @@ class Target:
         foreign_lines: int = getattr(reader, "skipped_lines", 0)
         if foreign_lines:
             raise StoreUnwritableError(
-                f"{self._place.location} holds something else than spans and events; expected a store, or nothing. "
+                f"{self._place.location} holds something else than records; expected a store, or nothing. "
                 "Name another file to write to."
             )
         return True

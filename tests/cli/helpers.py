@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from otel_tracker.records import COMPLETED, FAILED, EventRecord, SpanRecord
+from otel_tracker.records import COMPLETED, FAILED, EventRecord, LogRecord, Record, SpanRecord
 from otel_tracker_exporters.sqlite.writer import SqliteWriter
 
 if TYPE_CHECKING:
@@ -96,6 +96,21 @@ EVENTS = (
 )
 """Oldest first."""
 
+LOGS = (
+    LogRecord(NOON_NS + 12 * MS, "DEBUG", "opened", "shop.cart", SHOP_TRACE, "02" * 8),
+    LogRecord(
+        NOON_NS + 25 * MS,
+        "ERROR",
+        "no prices\x1b[31m",
+        "shop.cart",
+        SHOP_TRACE,
+        "03" * 8,
+        error={"type": "ZeroDivisionError", "message": "division by zero"},
+    ),
+    LogRecord(NOON_NS + 91 * S, "WARNING", {"queue": 7}, "worker"),
+)
+"""Oldest first."""
+
 
 def program(*arguments: str | Path) -> list[str]:
     """The command line of `otel-tracker` in this interpreter."""
@@ -109,7 +124,7 @@ def plain_environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONUTF8": "1", "PYTHONWARNINGS": "error", **variables}
 
 
-def write_store(path: Path, spans: Iterable[SpanRecord] = (), events: Iterable[EventRecord] = ()) -> Path:
+def write_store(path: Path, spans: Iterable[Record] = (), events: Iterable[EventRecord] = ()) -> Path:
     """A SQLite store with these records."""
     writer = SqliteWriter(str(path))
     assert writer.write(spans)

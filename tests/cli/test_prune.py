@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, SpanRecord
 from otel_tracker.stores import find_place, open_store
 
 from .helpers import LATER, S, json_lines
@@ -60,8 +60,10 @@ def test_age_takes_whole_traces(run: Run, shop: Path) -> None:
 
 def test_dry_run_removes_nothing(run: Run, shop: Path) -> None:
     """It says what would be removed."""
+    with closing(find_place(shop).open_writer()) as writer:
+        writer.store([LogRecord(1, body="long ago")])
     result = run("prune", "--older-than", "7d", "--dry-run")
-    assert result.stdout.startswith(f"Would remove 2 traces, 4 spans and 2 events from {shop}; ")
+    assert result.stdout.startswith(f"Would remove 2 traces, 4 spans, 2 events and 1 log from {shop}; ")
     assert spans_in(shop) == 10
 
 
@@ -69,12 +71,13 @@ def test_json_is_one_object(run: Run, shop: Path) -> None:
     """The same numbers for a program."""
     fields = json_lines(run("prune", "--older-than", "7d", "--json").stdout)[0]
     assert fields["bytes"] >= 0
-    assert {key: fields[key] for key in ("store", "dry_run", "traces", "spans", "events", "files")} == {
+    assert {key: fields[key] for key in ("store", "dry_run", "traces", "spans", "events", "logs", "files")} == {
         "store": str(shop),
         "dry_run": False,
         "traces": 2,
         "spans": 4,
         "events": 2,
+        "logs": 0,
         "files": 0,
     }
 

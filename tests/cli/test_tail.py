@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, Record
 from otel_tracker.stores import find_place
 
-from .helpers import EVENTS, LATER, MS, NOON_NS, SPANS, TOTAL, json_lines, plain_environment, program
+from .helpers import EVENTS, LATER, LOGS, MS, NOON_NS, SPANS, TOTAL, json_lines, plain_environment, program
 
 if TYPE_CHECKING:
     from .conftest import Run
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STORES = ("x.db", "x.jsonl")
 
 
-def write(path: Path, *records: SpanRecord | EventRecord) -> None:
+def write(path: Path, *records: Record) -> None:
     """Add records to the store at a path."""
     with closing(find_place(path).open_writer()) as writer:
         writer.store(records)
@@ -84,16 +84,20 @@ def tail(tmp_path: Path) -> Iterator[Callable[..., Tail]]:
 
 @pytest.mark.parametrize("store", STORES)
 def test_the_last_ones_come_first_oldest_first(run: Run, tmp_path: Path, store: str) -> None:
-    """A line for each: time, status, duration, function or event, and trace."""
-    write(tmp_path / store, *SPANS, *EVENTS)
+    """A line for each: time, status or severity, duration, function, event or logger, and trace."""
+    write(tmp_path / store, *SPANS, *EVENTS, *LOGS)
     result = run("tail", "--store", store, "--for", "0")
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert len(lines) == len(SPANS) + len(EVENTS)
+    assert len(lines) == len(SPANS) + len(EVENTS) + len(LOGS)
     span = next(line for line in lines if "Cart.checkout" in line)
     assert span.split() == ["2026-11-22", "12:00:00.010", "failed", "230.0", "shop.cart.Cart.checkout", "a1" * 16]
     event = next(line for line in lines if "cart.opened" in line)
     assert re.split("  +", event)[-3:] == ["cart.opened", '{"items": 0}', "a1" * 16]
+    log = next(line for line in lines if "ERROR" in line)
+    assert re.split("  +", log)[1:3] == ["ERROR", "shop.cart"]
+    assert log.endswith(f"no prices\\x1b[31m  ZeroDivisionError: division by zero  {'a1' * 16}")
+    lines = [line for line in lines if not re.search("DEBUG|ERROR|WARNING", line)]
     assert [line for line in lines if "event" not in line] == sorted(line for line in lines if "event" not in line)
 
 
@@ -120,12 +124,19 @@ def test_last_says_how_many(run: Run, tmp_path: Path, store: str) -> None:
         (["GET /cart"], {"01"}),
         (["--only", "events", "--status", "failed"], set()),
         (["nothing"], set()),
+        (["--only", "logs"], {"shop.cart", "worker"}),
+        (["work*"], {"worker"}),
+        (["--only", "logs", "--status", "failed"], set()),
     ],
 )
 def test_filters(run: Run, store: Path, arguments: list[str], expected: set[str]) -> None:
-    """A function as in `query`, which may also be an event; a status means executions alone."""
+    """A function as in `query`, which may also be an event or a logger; a status means executions alone."""
+    if {"logs", "work*"} & set(arguments):
+        write(store, *LOGS)
     shown = json_lines(run("tail", "--for", "0", "--json", *arguments).stdout)
-    assert {fields["span_id"][:2] if fields["type"] == "span" else fields["name"] for fields in shown} == expected
+    names = {"span": "span_id", "event": "name", "log": "logger"}
+    found = {fields[names[fields["type"]]] for fields in shown}
+    assert {name[:2] if name.startswith("0") else name for name in found} == expected
 
 
 @pytest.mark.parametrize("store", STORES)

@@ -11,7 +11,20 @@ from rich.console import Console
 
 from otel_tracker.cli.tree import trace_tree, traceback_tail
 
-from .helpers import CHECKOUT, EVENTS, LATER, OTHER_TRACE, REQUEST, SHOP_TRACE, SPANS, TOTAL, TRACEBACK, json_lines
+from .helpers import (
+    CHECKOUT,
+    EVENTS,
+    LATER,
+    LOGS,
+    OTHER_TRACE,
+    REQUEST,
+    SHOP_TRACE,
+    SPANS,
+    TOTAL,
+    TRACEBACK,
+    json_lines,
+    write_store,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +53,17 @@ def test_failed_trace_shows_who_called_what_and_why_it_failed(run: Run, store: P
         '              File "/shop/cart.py", line 7, in total',
         "                return sum(prices) / len(prices)",
     ]
+
+
+def test_logs_of_a_trace_stand_where_they_were_written(run: Run, store: Path) -> None:
+    """Below their span and among its events by time, with severity, logger, message and error."""
+    write_store(store, LOGS)
+    lines = run("trace", "failed").stdout.splitlines()
+    begin = lines.index('        ├── * cart.opened  {"items": 0}')
+    assert lines[begin + 1].rstrip() == "        ├── - DEBUG  shop.cart  opened"
+    assert lines[-1].rstrip() == (
+        "            └── - ERROR  shop.cart  no prices\\x1b[31m  ZeroDivisionError: division by zero"
+    )
 
 
 def test_latest_is_the_newest_trace(run: Run, store: Path) -> None:

@@ -16,7 +16,7 @@ from otel_tracker.events import track
 from otel_tracker.lifecycle import configure, flush, shutdown
 from otel_tracker.propagation import child_environment, propagate
 from otel_tracker.query import StoreReader
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, SpanRecord
 from otel_tracker.settings import TABLE
 from otel_tracker.stats import Statistics
 from otel_tracker.tracing.options import TracedOptions
@@ -101,12 +101,13 @@ def test_method_of_a_reader_is_documented(method: str) -> None:
 
 
 def test_parameter_of_a_query_is_documented() -> None:
-    """Every parameter of the four questions stands on the page of queries."""
+    """Every parameter of the five questions stands on the page of queries."""
     questions = (
         StoreReader.query_executions,
         StoreReader.get_statistics,
         StoreReader.function_statistics,
         StoreReader.events,
+        StoreReader.logs,
     )
     names = {name for question in questions for name in question.__annotations__} - {"return"}
     assert [name for name in sorted(names) if not re.search(rf"`{name}`|\b{name}=", DOCS["querying"])] == []
@@ -150,7 +151,8 @@ def test_keys_of_records_are_documented() -> None:
         error={"type": "t"},
         resource={"a": 1},
     )
-    for record, view in ((span, "executions"), (event, "events")):
+    log = LogRecord(0, "INFO", "b", "l", "0" * 32, "0" * 16, {"a": 1}, {"type": "t"}, {"a": 1})
+    for record, view in ((span, "executions"), (event, "events"), (log, "logs")):
         columns = re.search(rf"^\| `{view}` \| (.*) \|$", DOCS["stores"], re.MULTILINE)
         assert columns is not None
         keys = [key for key in record.to_dict() if key not in ("schema", "type")]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_tracker.query import StoreReader
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, Record, SpanRecord
 from otel_tracker.stores import open_store
 from otel_tracker.timestamps import format_time
 from otel_tracker_exporters.jsonl.writer import JsonlWriter
@@ -48,6 +48,12 @@ def make_event(number: int, **fields: Any) -> EventRecord:
     return EventRecord(**{"name": "checkout.completed", "time_ns": BEGIN_NS + number * SECOND_NS, **fields})
 
 
+def make_log(number: int, **fields: Any) -> LogRecord:
+    """A log record ``number`` seconds after `BEGIN_NS`."""
+    values = {"severity": "WARNING", "body": "slow query", "logger": "shop.db", **fields}
+    return LogRecord(**{"time_ns": BEGIN_NS + number * SECOND_NS, **values})
+
+
 def ids(records: Sequence[SpanRecord] | Iterator[SpanRecord]) -> list[str]:
     return [record.span_id for record in records]
 
@@ -68,8 +74,8 @@ class StoreUnderTest:
         self.writers.append(writer)
         return writer
 
-    def write(self, *records: SpanRecord | EventRecord) -> bool:
-        """One batch of spans and one of events, through a writer of their own."""
+    def write(self, *records: Record) -> bool:
+        """One batch, through a writer of the store's own."""
         writer = self.writers[0] if self.writers else self.new_writer()
         return writer.write(records)
 
@@ -132,6 +138,18 @@ FULL_EVENT = EventRecord(
     properties={"event_name": "x", "amount": 9.5, "list": [1, {"a": None}]},
     body={"text": "b"},
     error={"type": "E", "message": "m"},
+    resource={"service.name": "shop"},
+)
+
+FULL_LOG = LogRecord(
+    time_ns=BEGIN_NS + 1,
+    severity="ERROR",
+    body="payment failed",
+    logger="shop.pay",
+    trace_id="0af7651916cd43dd8448eb211c80319c",
+    span_id="b7ad6b7169203331",
+    attributes={"code.line.number": 7, "list": [1, {"a": None}]},
+    error={"type": "E", "message": "m", "traceback": "Traceback ...\n"},
     resource={"service.name": "shop"},
 )
 

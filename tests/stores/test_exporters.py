@@ -102,6 +102,27 @@ def test_log_records_that_are_no_events_are_passed_over(pipeline: Pipeline) -> N
         assert [event.name for event in reader.events()] == ["tick"]
 
 
+@pytest.mark.parametrize("is_argument", [False, True])
+def test_log_records_that_are_no_events_are_stored_when_the_setting_says_so(
+    pipeline: Pipeline, kind: str, is_argument: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the variable or by the exporter's own keyword; what belongs to a span bears its ids."""
+    if not is_argument:
+        monkeypatch.setenv("OTEL_TRACKER_LOGS_STORE", "true")
+    make = exporter_class("opentelemetry_logs_exporter", kind)
+    exporter = make(path=pipeline.path, store_logs=True) if is_argument else make(path=pipeline.path)
+    pipeline.loggers.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    logger = pipeline.loggers.get_logger("shop.db")
+    with pipeline.tracers.get_tracer("lib").start_as_current_span("outer"):
+        logger.emit(body="slow query", severity_text="WARNING")
+    logger.emit(event_name="tick")
+    with open_store(pipeline.path) as reader:
+        (span,), (log,) = reader.query_executions(), reader.logs()
+        assert [event.name for event in reader.events()] == ["tick", "tick"]  # of both exporters
+    assert (log.severity, log.body, log.logger) == ("WARNING", "slow query", "shop.db")
+    assert (log.trace_id, log.span_id) == (span.trace_id, span.span_id)
+
+
 def test_one_unreadable_span_costs_no_other(pipeline: Pipeline, sentences: list[str]) -> None:
     """What is no span at all is said once and left out of the batch."""
     tracer = pipeline.tracers.get_tracer("lib")

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import event_records, span_records
+from strategies import event_records, log_records, span_records
 
-from otel_tracker.query import EventFilter, SpanFilter
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.query import EventFilter, LogFilter, SpanFilter
+from otel_tracker.records import EventRecord, LogRecord, SpanRecord
 from otel_tracker_exporters.jsonl.lines import encode_line
-from otel_tracker_exporters.jsonl.otlp_encoding import encode_event_line, encode_span_line
-from otel_tracker_exporters.jsonl.prefilter import event_prefilter, span_prefilter, trace_prefilter, traceback_prefilter
+from otel_tracker_exporters.jsonl.otlp_encoding import encode_event_line, encode_log_line, encode_span_line
+from otel_tracker_exporters.jsonl.prefilter import (
+    event_prefilter,
+    log_prefilter,
+    span_prefilter,
+    trace_prefilter,
+    traceback_prefilter,
+)
 
 
 @pytest.mark.slow
@@ -58,6 +65,24 @@ def test_wanted_events_are_never_passed_over(event: EventRecord, by_name: bool, 
     if wanted.matches(event):
         assert event_prefilter(wanted).may_want(encode_line(event)[:-1])
         assert event_prefilter(wanted).may_want(encode_event_line(event)[:-1])
+
+
+@settings(max_examples=25)
+@given(log_records(), st.none() | st.just({"time": "x", "trace_id": "y"}), st.booleans(), st.booleans(), st.booleans())
+def test_wanted_logs_are_never_passed_over(
+    log: LogRecord, body: object, by_logger: bool, by_time: bool, by_trace: bool
+) -> None:
+    """The same for logs, whose body stands before their time and may hold any key."""
+    log = replace(log, body=log.body if body is None else body)
+    wanted = LogFilter(
+        logger=log.logger if by_logger else None,
+        start_ns=log.time_ns if by_time else None,
+        end_ns=log.time_ns + 1 if by_time else None,
+        trace_id=log.trace_id if by_trace and log.trace_id else None,
+    )
+    if wanted.matches(log):
+        assert log_prefilter(wanted).may_want(encode_line(log)[:-1])
+        assert log_prefilter(wanted).may_want(encode_log_line(log)[:-1])
 
 
 @settings(max_examples=25)

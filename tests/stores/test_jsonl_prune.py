@@ -35,7 +35,9 @@ def prune(path: Path, retention: Retention, *, dry_run: bool = False) -> Pruned:
 
 
 def pruned(files: int, size: int | None = None) -> Pruned:
-    return Pruned(traces=None, spans=None, events=None, files=files, bytes=files * SIZE if size is None else size)
+    return Pruned(
+        traces=None, spans=None, events=None, logs=None, files=files, bytes=files * SIZE if size is None else size
+    )
 
 
 def left(path: Path) -> list[str]:

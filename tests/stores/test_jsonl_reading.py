@@ -248,11 +248,11 @@ def test_a_line_with_many_spans_gives_each(path: Path) -> None:
         assert len(list(reader.query_executions(start_time="2026-09-21T14:13:22Z"))) == 4
 
 
-def test_what_is_no_span_or_event_is_counted_apart(path: Path) -> None:
-    """Log records and metrics are valid and not asked for; what is broken inside of a line counts as passed over."""
-    log = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "x"}}, {"body": 5}]}]}]}
+def test_metrics_are_counted_apart(path: Path) -> None:
+    """They are valid and not asked for; what is broken inside of a line counts as passed over."""
+    points = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {"dataPoints": [{}, {}]}}]}]}]}
     broken = {"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "?"}, 5]}]}]}
-    other = [b'{"type":"log"}', b'{"schema":1,"type":"metric"}', json.dumps(log).encode()]
+    other = [b'{"type":"metric"}', b'{"schema":1,"type":"metric"}', json.dumps(points).encode()]
     path.write_bytes(b"\n".join([*other, json.dumps(broken).encode(), b""]) + lines(make_span(1)))
     with JsonlReader(str(path)) as reader:
         assert len(list(reader.query_executions())) == 1

@@ -182,7 +182,7 @@ def test_an_otlp_file_of_others_is_gone_on_with_in_its_format(path: Path) -> Non
         ),
         ("shop.traces.jsonl", encode_line(make_span(1)), "otlp", r"holds the format record, .* expected otlp\. Name "),
         ("shop.logs.jsonl", encode_line(make_event(1)), "otlp", r"shop\.logs\.jsonl holds the format record"),
-        ("shop.jsonl", b'{"question": "why"}\n', None, r"holds something else than spans and events; .* Name another"),
+        ("shop.jsonl", b'{"question": "why"}\n', None, r"holds something else than records; .* Name another"),
         ("shop.jsonl", b"\x1f\x8b\x08garbage", "record", "holds something else"),
     ],
 )

@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
-from strategies import event_records, records, span_records
+from strategies import event_records, log_records, records, span_records
 
-from otel_tracker import EventRecord, SpanRecord
+from otel_tracker import EventRecord, LogRecord, SpanRecord
 from otel_tracker import attributes as keys
 from otel_tracker.otel_rest import is_deep
-from otel_tracker.records import INT64_MAX, INT64_MIN
+from otel_tracker.records import INT64_MAX, INT64_MIN, Record
 from otel_tracker_exporters.jsonl.otlp_decoding import decode_otlp, is_otlp
 from otel_tracker_exporters.jsonl.otlp_encoding import (
-    EVENT_LINE_HEAD,
+    LOG_LINE_HEAD,
     SPAN_LINE_HEAD,
     encode_event_line,
+    encode_log_line,
     encode_span_line,
 )
 
@@ -32,11 +33,13 @@ SPAN = SpanRecord("a1" * 16, "b2" * 8, "work", NOON_NS, NOON_NS + 1)
 EVENT = EventRecord("checkout.completed", NOON_NS)
 
 
-def encoded(record: SpanRecord | EventRecord) -> bytes:
-    return encode_span_line(record) if isinstance(record, SpanRecord) else encode_event_line(record)
+def encoded(record: Record) -> bytes:
+    if isinstance(record, SpanRecord):
+        return encode_span_line(record)
+    return encode_event_line(record) if isinstance(record, EventRecord) else encode_log_line(record)
 
 
-def read_back(record: SpanRecord | EventRecord) -> SpanRecord | EventRecord:
+def read_back(record: Record) -> Record:
     """The record after its line, which holds nothing else."""
     line = encoded(record)
     found = decode_otlp(json.loads(line))
@@ -61,7 +64,7 @@ def attributes_in(line: bytes) -> dict[str, Any]:
 @pytest.mark.slow
 @settings(max_examples=100)
 @given(records)
-def test_record_is_the_same_after_a_line(record: SpanRecord | EventRecord) -> None:
+def test_record_is_the_same_after_a_line(record: Record) -> None:
     """Whatever a record holds comes back, and of the same types."""
     back = read_back(record)
     assert back == record
@@ -70,13 +73,13 @@ def test_record_is_the_same_after_a_line(record: SpanRecord | EventRecord) -> No
 
 @settings(max_examples=50)
 @given(records)
-def test_line_is_one_line_of_utf8(record: SpanRecord | EventRecord) -> None:
+def test_line_is_one_line_of_utf8(record: Record) -> None:
     """A newline inside a text does not end it."""
     line = encoded(record)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert b"\r" not in line
-    assert line.startswith(SPAN_LINE_HEAD if isinstance(record, SpanRecord) else EVENT_LINE_HEAD)
+    assert line.startswith(SPAN_LINE_HEAD if isinstance(record, SpanRecord) else LOG_LINE_HEAD)
     line.decode()
 
 
@@ -362,7 +365,7 @@ def selfish() -> list[Any]:
     ],
     ids=lambda record: repr(record)[:40],
 )
-def test_record_that_cannot_be_encoded_raises_one_of_three_errors(record: SpanRecord | EventRecord) -> None:
+def test_record_that_cannot_be_encoded_raises_one_of_three_errors(record: Record) -> None:
     """A writer leaves it out and keeps its neighbours."""
     with pytest.raises((ValueError, TypeError, RecursionError)):
         encoded(record)
@@ -468,6 +471,18 @@ def test_protobuf_reads_every_event_line_and_finds_the_same_values(record: Event
     for key, value in record.properties.items():
         if key != keys.RECORD and not key.startswith("exception.") and not too_deep(value):
             assert proto_attributes(log)[key] == value
+
+
+@settings(max_examples=30)
+@given(log_records())
+def test_protobuf_reads_every_log_line_and_finds_the_same_values(record: LogRecord) -> None:
+    """As for spans; the logger is the scope."""
+    (of_resource,) = assert_protobuf_reads(encode_log_line(record)).resource_logs
+    (of_scope,) = of_resource.scope_logs
+    (log,) = of_scope.log_records
+    assert (of_scope.scope.name, log.severity_text, log.event_name) == (record.logger, record.severity, "")
+    assert log.trace_id.hex() == record.trace_id
+    assert proto_value(log.body) == (None if too_deep(record.body) else record.body)
 
 
 def test_line_is_told_from_other_json() -> None:

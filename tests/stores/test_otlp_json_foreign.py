@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from strategies import records
 
-from otel_tracker import EventRecord, SpanRecord
+from otel_tracker import EventRecord, LogRecord, SpanRecord
 from otel_tracker import attributes as keys
-from otel_tracker.records import INT64_MAX
+from otel_tracker.records import INT64_MAX, Record
 from otel_tracker_exporters.jsonl.otlp_decoding import Decoded, decode_otlp
 
 TRACE_ID, SPAN_ID = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
@@ -117,10 +117,17 @@ def test_example_event_is_read() -> None:
     assert record.resource == {"service.name": "my.service"}
 
 
-@pytest.mark.parametrize(("name", "count"), [("logs.json", 1), ("metrics.json", 4)])
-def test_example_of_another_signal_is_counted(name: str, count: int) -> None:
-    """Valid OTLP that is no span and no event is neither a record nor broken."""
-    assert example(name) == Decoded([], others=count)
+def test_example_log_is_read() -> None:
+    """A log record without an event name, by the logger of its scope."""
+    (record,) = example("logs.json").records
+    assert isinstance(record, LogRecord)
+    assert (record.logger, record.body) == ("my.library", "Example log record")
+    assert record.resource == {"service.name": "my.service"}
+
+
+def test_example_of_metrics_is_counted() -> None:
+    """Valid OTLP that is no span and no log record is neither a record nor broken."""
+    assert example("metrics.json") == Decoded([], others=4)
 
 
 # Spans
@@ -358,10 +365,12 @@ def test_severity_is_the_text_or_the_numbers_name(fields: dict[str, Any], expect
     assert event_with(**fields).severity == expected
 
 
-def test_log_records_without_a_name_are_counted_beside_events() -> None:
-    """They are no records of ours, and no fault of anybody's."""
-    found = of_logs({"body": {"stringValue": "text"}}, LOG, {})
-    assert (len(found.records), found.others, found.broken) == (1, 2, 0)
+def test_log_records_without_a_name_are_logs() -> None:
+    """With whatever of severity, body and time they have; one that says nothing at all is one, too."""
+    log, event, empty = of_logs({"body": {"stringValue": "text"}, "severityNumber": 13}, LOG, {}).records
+    assert log == LogRecord(0, "WARN", "text")
+    assert isinstance(event, EventRecord)
+    assert empty == LogRecord(0)
 
 
 # What is broken
@@ -469,7 +478,7 @@ def test_what_protobuf_itself_writes_as_json_is_read() -> None:
 
 @settings(max_examples=60)
 @given(records)
-def test_what_the_official_exporter_sends_is_read(record: SpanRecord | EventRecord) -> None:
+def test_what_the_official_exporter_sends_is_read(record: Record) -> None:
     """A record that was replayed and then written to a file by a collector is the same in that file."""
     json_format = pytest.importorskip("google.protobuf.json_format", reason="protobuf is not installed")
     pytest.importorskip("opentelemetry.exporter.otlp.proto.common", reason="the otlp extra is not installed")

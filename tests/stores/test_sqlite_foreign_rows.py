@@ -11,9 +11,9 @@ import pytest
 
 from otel_tracker.convert import Conversion
 from otel_tracker.errors import StoreUnreadableError
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import Record
 
-from .helpers import StoreUnderTest, make_event, make_span
+from .helpers import StoreUnderTest, make_event, make_log, make_span
 
 SPAN_CHANGES = [
     "trace_id = 'text'",
@@ -62,7 +62,7 @@ def change(path: Path, sql: str) -> None:
         connection.commit()
 
 
-def stored(reader: Any) -> list[SpanRecord | EventRecord]:
+def stored(reader: Any) -> list[Record]:
     return [entry.record for entry in reader.stored()]
 
 
@@ -96,6 +96,19 @@ def test_all_other_events_are_still_read(store: StoreUnderTest, sentences: list[
     assert stored(reader) == [events[0], events[2]]
     assert reader.skipped_rows == 1  # type: ignore[attr-defined]
     assert ["the one of stored_events with id 2 (" in sentence for sentence in sentences] == [True]
+
+
+@pytest.mark.parametrize("assignment", EVENT_CHANGES)
+def test_all_other_logs_are_still_read(store: StoreUnderTest, sentences: list[str], assignment: str) -> None:
+    """As with spans."""
+    logs = [make_log(number) for number in range(3)]
+    store.write(*logs)
+    assignment = assignment.replace("name", "logger").replace("properties", "attributes")
+    change(store.path, f"UPDATE stored_logs SET {assignment} WHERE id = 2")
+    reader = store.reader()
+    assert list(reader.logs(limit=None)) == [logs[2], logs[0]]
+    assert stored(reader) == [logs[0], logs[2]]
+    assert ["the one of stored_logs with id 2 (" in sentence for sentence in sentences] == [True]
 
 
 def test_a_whole_page_of_them_does_not_end_the_reading(store: StoreUnderTest) -> None:

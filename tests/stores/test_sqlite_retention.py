@@ -23,7 +23,7 @@ from otel_tracker_exporters.sqlite.pruning import prune
 from otel_tracker_exporters.sqlite.retention import bytes_in_use
 from otel_tracker_exporters.sqlite.writer import SqliteWriter
 
-from .helpers import BEGIN_NS, SECOND_NS, StoreUnderTest, left_beside, make_event, make_span
+from .helpers import BEGIN_NS, SECOND_NS, StoreUnderTest, left_beside, make_event, make_log, make_span
 
 MIB = 2**20
 PAYLOAD = {"text": "x" * 500}
@@ -108,6 +108,31 @@ def test_what_is_too_old_goes_with_its_events(store: StoreUnderTest) -> None:
     assert [event.time_ns for event in store.reader().events()] == [
         BEGIN_NS + second * SECOND_NS for second in (70, 50, 40)
     ]
+
+
+def test_logs_go_with_their_trace_and_by_their_own_time(store: StoreUnderTest) -> None:
+    """As events do, by age and by bytes; ids that were given are never given again, and a dry run counts the same."""
+    logs = [make_log(second, trace_id=trace_id(second)) for second in (3, 40)]
+    store.write(*traces_of(60), *logs, make_log(5), make_log(50), make_event(6))
+    bound = Retention(before_ns=BEGIN_NS + 30 * SECOND_NS)
+    counted = prune(str(store.path), bound, True)
+    assert (counted.traces, counted.spans, counted.events, counted.logs) == (30, 300, 1, 2)
+    removed = prune(str(store.path), bound, False)
+    assert (removed.traces, removed.spans, removed.events, removed.logs) == (30, 300, 1, 2)
+    assert [log.time_ns for log in store.reader().logs()] == [BEGIN_NS + second * SECOND_NS for second in (50, 40)]
+    prune(str(store.path), Retention(max_bytes=1), False)
+    assert list(store.reader().stored()) == []
+    store.write(make_log(7))
+    assert rows_of(store.path, "SELECT id FROM stored_logs") == [(5,)]
+
+
+def test_resource_of_a_log_stays_as_long_as_the_log(store: StoreUnderTest) -> None:
+    """It is the last that refers to it."""
+    log = make_log(100, resource={"service.name": "logger"})
+    store.write(log, *traces_of(20, resource={"service.name": "shop"}))
+    prune(str(store.path), Retention(before_ns=BEGIN_NS + 90 * SECOND_NS), False)
+    assert list(store.reader().logs()) == [log]
+    assert rows_of(store.path, "SELECT attributes FROM resources") == [('{"service.name":"logger"}',)]
 
 
 def test_a_trace_with_recent_activity_is_not_old(store: StoreUnderTest) -> None:

@@ -13,11 +13,11 @@ import pytest
 
 from otel_tracker.errors import QueryError, StoreUnreadableError
 from otel_tracker.query import StoreReader
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, Record, SpanRecord
 from otel_tracker.stores import open_store
 from otel_tracker_exporters.sqlite import storing_order
 
-from .helpers import StoreUnderTest, make_event, make_span
+from .helpers import StoreUnderTest, make_event, make_log, make_span
 
 DEADLINE_S = 30.0
 
@@ -36,20 +36,22 @@ def _small_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(storing_order, "_PAGE_BYTES", 150)
 
 
-def stored_of(reader: StoreReader, after: str | None = None) -> list[SpanRecord | EventRecord]:
+def stored_of(reader: StoreReader, after: str | None = None) -> list[Record]:
     return [stored.record for stored in reader.stored(after)]
 
 
 @pytest.mark.usefixtures("_small_pages")
 def test_everything_comes_in_the_order_of_storing(store: StoreUnderTest) -> None:
-    """Spans and events each in the order in which they came, between each other by time."""
+    """Spans, events and logs each in the order in which they came, between each other by time."""
     spans, events = [make_span(n) for n in range(40)], [make_event(n) for n in range(0, 40, 2)]
+    logs = [make_log(n) for n in range(0, 40, 3)]
     store.write(*spans[::-1])
-    store.write(*events)
+    store.write(*events, *logs)
     with store.reader() as reader:
         found = stored_of(reader)
         assert [record for record in found if isinstance(record, SpanRecord)] == spans[::-1]
         assert [record for record in found if isinstance(record, EventRecord)] == events
+        assert [record for record in found if isinstance(record, LogRecord)] == logs
         assert stored_of(reader) == found
 
 
@@ -57,7 +59,7 @@ def test_everything_comes_in_the_order_of_storing(store: StoreUnderTest) -> None
 def test_every_position_leads_on(store: StoreUnderTest) -> None:
     """From each position, also in another reader, exactly the rest comes, in the same order."""
     for n in range(12):
-        store.write(make_span(n), *(make_event(n) for _ in range(n % 3)))
+        store.write(make_span(n), *(make_event(n) for _ in range(n % 3)), *(make_log(n) for _ in range(n % 2)))
     with store.reader() as reader, open_store(store.path) as other:
         everything = list(reader.stored())
         for index, stored in enumerate(everything):
@@ -77,12 +79,20 @@ def test_a_span_that_is_stored_again_comes_again(store: StoreUnderTest) -> None:
         assert stored_of(reader) == [make_span(2), make_span(1)]
 
 
-@pytest.mark.parametrize("position", ["", "1", "1:2", "a:b:c", "1:2:3:4", "0:-1:0", "0:1:2 OR 1"])
+@pytest.mark.parametrize("position", ["", "1", "1:2", "a:b:c", "1:2:3:4:5", "0:-1:0", "0:1:2 OR 1"])
 def test_what_is_no_position_is_refused(store: StoreUnderTest, position: str) -> None:
     """A sentence says so."""
     store.write(make_span(1))
     with pytest.raises(QueryError, match="position"):
         list(store.reader().stored(position))
+
+
+def test_a_position_of_an_earlier_version_leads_on(store: StoreUnderTest) -> None:
+    """It knows no logs: whoever comes with it sees all of those."""
+    store.write(make_span(1), make_event(2), make_log(3))
+    last = list(store.reader().stored())[-1].position
+    assert last is not None
+    assert stored_of(store.reader(), last.rpartition(":")[0]) == [make_log(3)]
 
 
 def test_a_position_beyond_everything_has_nothing_behind_it(store: StoreUnderTest) -> None:
@@ -95,9 +105,9 @@ def test_a_position_beyond_everything_has_nothing_behind_it(store: StoreUnderTes
 
 
 def test_the_last_ones_are_those_stored_last(store: StoreUnderTest) -> None:
-    """``tail(last=n)`` begins with the newest n of both kinds; a store with fewer gives all."""
-    for n in range(6):
-        store.write(make_span(n), make_event(n))
+    """``tail(last=n)`` begins with the newest n of all kinds; a store with fewer gives all."""
+    for n in range(4):
+        store.write(make_span(n), make_event(n), make_log(n))
     reader = store.reader()
     everything = stored_of(reader)
     for last in (0, 1, 2, 5, 11, 12, 13, 10**9):
@@ -106,7 +116,9 @@ def test_the_last_ones_are_those_stored_last(store: StoreUnderTest) -> None:
 
 def test_progress_counts_what_was_passed(store: StoreUnderTest) -> None:
     """From nothing to the whole, also after the oldest rows were removed."""
-    store.write(*(make_span(n) for n in range(50)), *(make_event(n) for n in range(10)))
+    store.write(
+        *(make_span(n) for n in range(50)), *(make_event(n) for n in range(7)), *(make_log(n) for n in range(3))
+    )
     with closing(sqlite3.connect(store.path)) as connection:
         connection.execute("DELETE FROM stored_spans WHERE id <= 20")
         connection.commit()

@@ -24,7 +24,7 @@ from otel_tracker import (
     traced,
     track,
 )
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, SpanRecord
 from otel_tracker.stats import Statistics
 
 # Functions: the decorated one takes the same parameters and gives the same result.
@@ -270,3 +270,5 @@ for statistics in store.function_statistics(limit=5):
     assert_type(statistics, Statistics)
 for event in store.events():
     assert_type(event, EventRecord)
+for log in store.logs("shop.*", min_severity="WARNING"):
+    assert_type(log, LogRecord)

@@ -12,14 +12,14 @@ from hashlib import blake2b
 from itertools import chain, islice
 
 from otel_tracker_exporters.jsonl.files import MAX_LINE_BYTES, OpenFile, blocks, lines_backwards
-from otel_tracker_exporters.jsonl.lines import EVENT_HEAD, SPAN_HEAD
+from otel_tracker_exporters.jsonl.lines import EVENT_HEAD, LOG_HEAD, SPAN_HEAD
 
 HEAD_BYTES = 64 * 1024
 """How much of a file is looked at."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
-_OUR_HEADS = (SPAN_HEAD, EVENT_HEAD)
+_OUR_HEADS = (SPAN_HEAD, EVENT_HEAD, LOG_HEAD)
 
 
 def is_document(file: OpenFile, end: int) -> bool:

@@ -1,4 +1,4 @@
-"""The OpenTelemetry face of the `jsonl` store: exporters for spans and for events.
+"""The OpenTelemetry face of the `jsonl` store: exporters for spans and for log records.
 
 A batch is one write. A relative path is taken from the working directory of the moment in which an exporter is
 made; a file is created with its first record.
@@ -37,7 +37,10 @@ class JsonlSpanExporter(RecordSpanExporter):
 
 
 class JsonlLogExporter(RecordLogExporter):
-    """Appends events to the JSONL store at ``path``; as `JsonlSpanExporter`, in `otlp` to ``<stem>.logs.jsonl``."""
+    """Appends events to the JSONL store at ``path``; as `JsonlSpanExporter`, in `otlp` to ``<stem>.logs.jsonl``.
+
+    With ``store_logs`` log records that are no events as well; ``OTEL_TRACKER_LOGS_STORE`` says, where it is left out.
+    """
 
     def __init__(
         self,
@@ -46,9 +49,10 @@ class JsonlLogExporter(RecordLogExporter):
         format: str | None = None,  # noqa: A002 - the setting is called so
         max_bytes: int | str | None = None,
         backups: int | None = None,
+        store_logs: bool | None = None,
     ) -> None:
         self.path = os.path.abspath(JSONL_PATH.read(path))
-        super().__init__(_writer(self.path, format, max_bytes, backups))
+        super().__init__(_writer(self.path, format, max_bytes, backups), store_logs=store_logs)
 
 
 def _writer(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import Record, SpanRecord
 from otel_tracker_exporters.jsonl.lines import Parsed, parse_line
 from otel_tracker_exporters.jsonl.prefilter import traceback_prefilter
 from otel_tracker_exporters.jsonl.selection import Place
@@ -91,7 +91,7 @@ class Fetcher:
         self._sources = sources
         self._kept: dict[Place, Parsed] = {}
 
-    def __call__(self, place: Place) -> SpanRecord | EventRecord | None:
+    def __call__(self, place: Place) -> Record | None:
         """The record, or None when the file was cut or overwritten meanwhile."""
         line = place._replace(number=0)
         parsed = self._kept.get(line) or self._parsed(line)

@@ -12,7 +12,7 @@ from itertools import groupby, islice
 from typing import NamedTuple
 
 from otel_tracker.following import Stored
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import Record, SpanRecord
 from otel_tracker_exporters.jsonl.lines import Parsed, parse_line
 from otel_tracker_exporters.jsonl.positions import Mark, encode_position
 from otel_tracker_exporters.jsonl.sources import Found, Source, StoreFiles
@@ -42,7 +42,7 @@ def read_after(
             yield Stored(record, encode_position(reached))
 
 
-def read_unfinished(sources: Sequence[Source], parse: _Parse) -> Iterator[SpanRecord | EventRecord]:
+def read_unfinished(sources: Sequence[Source], parse: _Parse) -> Iterator[Record]:
     """The records of what `read_after` waits for to be complete: the last lines without newline."""
     for source in sources:
         if source.has_open_end:
@@ -79,9 +79,7 @@ def _by_group(sources: Sequence[Source]) -> list[tuple[str, list[Source]]]:
     return [(group, list(members)) for group, members in groupby(sources, lambda source: source.found.group)]
 
 
-def _read_group(
-    files: StoreFiles, sources: list[Source], mark: Mark, parse: _Parse
-) -> Iterator[tuple[SpanRecord | EventRecord, Mark]]:
+def _read_group(files: StoreFiles, sources: list[Source], mark: Mark, parse: _Parse) -> Iterator[tuple[Record, Mark]]:
     first, mark = _begin(files, sources, mark)
     for number in range(first, len(sources)):
         fingerprint = files.fingerprint(sources[number])
@@ -91,9 +89,7 @@ def _read_group(
             yield from _read_source(files, sources[number], begin, parse)
 
 
-def _read_source(
-    files: StoreFiles, source: Source, begin: Mark, parse: _Parse
-) -> Iterator[tuple[SpanRecord | EventRecord, Mark]]:
+def _read_source(files: StoreFiles, source: Source, begin: Mark, parse: _Parse) -> Iterator[tuple[Record, Mark]]:
     if begin.offset and begin.offset == files.plain_size(source.found):
         return  # without unpacking it
     for line in source.lines_forward(begin.offset):
@@ -150,8 +146,8 @@ def _read_backwards(files: StoreFiles, group: str, sources: list[Source]) -> Ite
                 yield _Before(_time_of(records[count]), group, mark)
 
 
-def _time_of(record: SpanRecord | EventRecord) -> int:
+def _time_of(record: Record) -> int:
     """When it was stored, or nearly."""
-    if isinstance(record, EventRecord):
-        return record.time_ns
-    return record.start_ns if record.end_ns is None else record.end_ns
+    if isinstance(record, SpanRecord):
+        return record.start_ns if record.end_ns is None else record.end_ns
+    return record.time_ns

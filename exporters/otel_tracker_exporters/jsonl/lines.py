@@ -13,14 +13,15 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from otel_tracker.records import SCHEMA, EventRecord, SpanRecord, event_from_dict, plain, span_from_dict
+from otel_tracker.records import SCHEMA, Record, SpanRecord, event_from_dict, log_from_dict, plain, span_from_dict
 from otel_tracker_exporters.jsonl.otlp_decoding import decode_otlp, is_otlp
 
 SPAN_HEAD = f'{{"schema":{SCHEMA},"type":"span",'.encode()
 EVENT_HEAD = f'{{"schema":{SCHEMA},"type":"event",'.encode()
+LOG_HEAD = f'{{"schema":{SCHEMA},"type":"log",'.encode()
 """How each line of ours begins. A line that begins so was encoded here, and may be filtered as bytes."""
 
-_OTHER_TYPES = ("log", "metric")  # records as well, which no reader here is asked for
+_OTHER_TYPES = ("metric",)  # records as well, which no reader here is asked for
 _BYTE_ORDER_MARK = "\ufeff"
 _IDS = re.compile("[0-9a-f]{32} [0-9a-f]{16}")
 
@@ -39,7 +40,7 @@ _LARGE_EXPONENT = re.compile(r"[0-9][eE]\+?[0-9]{3}")
 _decode_all = json.JSONDecoder(parse_constant=str, parse_float=_finite_or_text).decode
 
 
-def encode_line(record: SpanRecord | EventRecord) -> bytes:
+def encode_line(record: Record) -> bytes:
     """The record's line with its newline; raises ValueError, TypeError or RecursionError when there is none."""
     fields = record.to_dict()
     try:
@@ -51,7 +52,7 @@ def encode_line(record: SpanRecord | EventRecord) -> bytes:
 class Parsed(NamedTuple):
     """What a line holds: records in order, how many records of other kinds, and how many that cannot be read."""
 
-    records: Sequence[SpanRecord | EventRecord] = ()
+    records: Sequence[Record] = ()
     others: int = 0
     broken: int = 0
 
@@ -84,6 +85,8 @@ def _parsed(fields: dict[str, Any]) -> Parsed:
         return Parsed((record,)) if _has_ids(record) else _BROKEN
     if kind == "event":
         return Parsed((event_from_dict(fields),))
+    if kind == "log":
+        return Parsed((log_from_dict(fields),))
     if kind in _OTHER_TYPES:
         return _OTHER
     if is_otlp(fields):

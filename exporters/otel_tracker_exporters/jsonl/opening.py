@@ -38,7 +38,7 @@ def _refuse_another(target: Path, chosen: str) -> None:
     held = _held_format(target)
     if held == _FOREIGN:
         raise StoreUnwritableError(
-            f"{target} holds something else than spans and events; expected an empty file, or none. Name another file."
+            f"{target} holds something else than records; expected an empty file, or none. Name another file."
         )
     if held not in (None, chosen):
         raise StoreUnwritableError(

@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otel_tracker import attributes as keys
-from otel_tracker.from_otel import event_of, is_event, severity_of, span_of
+from otel_tracker.from_otel import FORMER_EVENT_NAME, event_of, is_event, log_of, severity_of, span_of
 from otel_tracker.otel_rest import is_id
-from otel_tracker.records import KINDS, EventRecord, SpanRecord
+from otel_tracker.records import KINDS, EventRecord, LogRecord, Record, SpanRecord
 from otel_tracker.severities import SEVERITIES
 from otel_tracker.timestamps import format_time
 from otel_tracker.to_otel import MAX_TIME_NS, STATUS_CODES
 from otel_tracker_exporters.jsonl.otlp_values import attributes_of, integer_of, value_of
 
-# Where the name of an event stood before log records had one: semantic conventions up to 1.30.
-_FORMER_NAME = "event.name"
 _KIND_NAMES = {f"SPAN_KIND_{kind.upper()}": number for number, kind in enumerate(KINDS, start=1)}
 _STATUS_NAMES = {f"STATUS_CODE_{code}": number for number, code in enumerate(STATUS_CODES)}
 _SEVERITY_NAMES = {f"SEVERITY_NUMBER_{name}": number for number, name in enumerate(SEVERITIES, start=1)}
@@ -34,10 +32,10 @@ _FAULTS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, Recur
 class Decoded:
     """What was found: records in their order, how much is valid but no record of ours, and how much is broken.
 
-    ``others`` counts log records that are no events, and metric data points.
+    ``others`` counts metric data points.
     """
 
-    records: list[SpanRecord | EventRecord] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     others: int = 0
     broken: int = 0
 
@@ -53,7 +51,7 @@ def decode_otlp(fields: Mapping[str, Any]) -> Decoded:
     for of_resource in _entries(fields, "resourceSpans", found):
         _take(of_resource, "scopeSpans", "spans", _span, found)
     for of_resource in _entries(fields, "resourceLogs", found):
-        _take(of_resource, "scopeLogs", "logRecords", _event, found)
+        _take(of_resource, "scopeLogs", "logRecords", _log, found)
     for of_resource in _entries(fields, "resourceMetrics", found):
         for of_scope in _entries(of_resource, "scopeMetrics", found):
             found.others += sum(_points(metric) for metric in _entries(of_scope, "metrics", found))
@@ -64,10 +62,10 @@ def _take(
     of_resource: Mapping[str, Any],
     scopes: str,
     items: str,
-    decode: Callable[[Mapping[str, Any], str, Mapping[str, Any]], SpanRecord | EventRecord | None],
+    decode: Callable[[Mapping[str, Any], str, Mapping[str, Any]], Record],
     found: Decoded,
 ) -> None:
-    """Add every span or event of one resource."""
+    """Add every span or log record of one resource."""
     try:
         resource = _resource_of(of_resource.get("resource"))
     except _FAULTS:  # hostile depth
@@ -77,14 +75,9 @@ def _take(
         scope = _scope_of(of_scope)
         for item in _entries(of_scope, items, found):
             try:
-                record = decode(item, scope, resource)
+                found.records.append(decode(item, scope, resource))
             except _FAULTS:
                 found.broken += 1
-                continue
-            if record is None:
-                found.others += 1
-            else:
-                found.records.append(record)
 
 
 def _entries(fields: Mapping[str, Any], key: str, found: Decoded) -> Iterator[Mapping[str, Any]]:
@@ -120,23 +113,24 @@ def _span(fields: Mapping[str, Any], scope: str, resource: Mapping[str, Any]) ->
     )
 
 
-def _event(fields: Mapping[str, Any], _scope: str, resource: Mapping[str, Any]) -> EventRecord | None:
+def _log(fields: Mapping[str, Any], scope: str, resource: Mapping[str, Any]) -> EventRecord | LogRecord:
+    """The event or log in a log record."""
     attributes = attributes_of(fields.get("attributes"))
     name = _text(fields.get("eventName"))
     if not name and keys.RECORD not in attributes:
-        name = _text(attributes.pop(_FORMER_NAME, ""))
-    if not is_event(name, attributes):
-        return None
-    return event_of(
-        name=name,
-        time_ns=_time(fields.get("timeUnixNano")) or _time(fields.get("observedTimeUnixNano")),
-        severity=severity_of(_text(fields.get("severityText")), _number(fields.get("severityNumber"), _SEVERITY_NAMES)),
-        trace_id=_id(fields.get("traceId"), 16),
-        span_id=_id(fields.get("spanId"), 8),
-        attributes=attributes,
-        body=value_of(fields.get("body")),
-        resource=resource,
-    )
+        name = _text(attributes.pop(FORMER_EVENT_NAME, ""))
+    text, number = _text(fields.get("severityText")), _number(fields.get("severityNumber"), _SEVERITY_NAMES)
+    alike: dict[str, Any] = {
+        "time_ns": _time(fields.get("timeUnixNano")) or _time(fields.get("observedTimeUnixNano")),
+        "trace_id": _id(fields.get("traceId"), 16),
+        "span_id": _id(fields.get("spanId"), 8),
+        "attributes": attributes,
+        "body": value_of(fields.get("body")),
+        "resource": resource,
+    }
+    if is_event(name, attributes):
+        return event_of(name=name, severity=severity_of(text, number), **alike)
+    return log_of(logger=scope, severity=severity_of(text, number, ""), **alike)
 
 
 def _span_event(fields: Mapping[str, Any]) -> dict[str, Any]:

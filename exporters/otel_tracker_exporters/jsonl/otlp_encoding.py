@@ -1,4 +1,4 @@
-"""One span or event as one line of OTLP JSON, which every OpenTelemetry tool reads.
+"""One span, event or log as one line of OTLP JSON, which every OpenTelemetry tool reads.
 
 Each line is a complete ``TracesData`` or ``LogsData`` object, as the specification of the OTLP file exporter wants it
 (https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/). Keys stand in a fixed order, absent when empty, so
@@ -7,7 +7,7 @@ that a reader may judge a line of ours by its bytes::
     {"resourceSpans":[{"resource":{"attributes":[...]},"scopeSpans":[{"scope":{"name":"..."},"spans":[{
      "traceId","spanId","parentSpanId","startTimeUnixNano","endTimeUnixNano","kind","name","attributes","events",
      "links","status":{"code","message"}}]}]}]}
-    {"resourceLogs":[{"resource":{"attributes":[...]},"scopeLogs":[{"logRecords":[{
+    {"resourceLogs":[{"resource":{"attributes":[...]},"scopeLogs":[{"scope":{"name":"..."},"logRecords":[{
      "timeUnixNano","traceId","spanId","severityNumber","severityText","eventName","body","attributes"}]}]}]}
 
 A quote inside a text is escaped, so ``"traceId":"`` is found first where the span's own begins. What a line holds of a
@@ -20,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from otel_tracker.records import KINDS, EventRecord, SpanRecord
-from otel_tracker.to_otel import STATUS_CODES, SpanForm, event_form, span_form
+from otel_tracker.records import KINDS, EventRecord, LogRecord, SpanRecord
+from otel_tracker.to_otel import STATUS_CODES, LogForm, SpanForm, event_form, log_form, span_form
 from otel_tracker_exporters.jsonl.otlp_values import attributes_text, escaped, value_text
 
 SPAN_LINE_HEAD = b'{"resourceSpans":[{'
-EVENT_LINE_HEAD = b'{"resourceLogs":[{'
+LOG_LINE_HEAD = b'{"resourceLogs":[{'
 """How each line of ours begins."""
 
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS, start=1)}
@@ -50,7 +50,18 @@ def encode_span_line(record: SpanRecord) -> bytes:
 
 def encode_event_line(record: EventRecord) -> bytes:
     """The event's line with its newline; as `encode_span_line`."""
-    form = event_form(record)
+    name = f'"eventName":{escaped(record.name)}' if record.name else ""
+    return _log_line(record, event_form(record), f'"severityText":{escaped(record.severity)}', name)
+
+
+def encode_log_line(record: LogRecord) -> bytes:
+    """The log's line with its newline; as `encode_span_line`."""
+    severity = f'"severityText":{escaped(record.severity)}' if record.severity else ""
+    scope = f'"scope":{{"name":{escaped(record.logger)}}},' if record.logger else ""
+    return _log_line(record, log_form(record), severity, "", scope)
+
+
+def _log_line(record: EventRecord | LogRecord, form: LogForm, severity: str, name: str, scope: str = "") -> bytes:
     details = [f'"timeUnixNano":"{form.time_ns}"']
     if record.trace_id:
         details.append(f'"traceId":"{record.trace_id}"')
@@ -58,15 +69,13 @@ def encode_event_line(record: EventRecord) -> bytes:
         details.append(f'"spanId":"{record.span_id}"')
     if form.severity_number:
         details.append(f'"severityNumber":{form.severity_number}')
-    details.append(f'"severityText":{escaped(record.severity)}')
-    if record.name:
-        details.append(f'"eventName":{escaped(record.name)}')
+    details += filter(None, (severity, name))
     if form.body is not None:
         details.append(f'"body":{value_text(form.body)}')
     if form.attributes:
         details.append(f'"attributes":{attributes_text(form.attributes)}')
     return _line(
-        f'{{"resourceLogs":[{{{_resource_text(form.resource)}"scopeLogs":[{{"logRecords":[{{{",".join(details)}}}]}}]}}]}}\n'
+        f'{{"resourceLogs":[{{{_resource_text(form.resource)}"scopeLogs":[{{{scope}"logRecords":[{{{",".join(details)}}}]}}]}}]}}\n'
     )
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from otel_tracker.query import EventFilter, SpanFilter
+from otel_tracker.query import EventFilter, LogFilter, SpanFilter
 from otel_tracker.records import FAILED
 from otel_tracker.timestamps import format_time
-from otel_tracker_exporters.jsonl.lines import EVENT_HEAD, SPAN_HEAD
+from otel_tracker_exporters.jsonl.lines import EVENT_HEAD, LOG_HEAD, SPAN_HEAD
 from otel_tracker_exporters.jsonl.names import StoreFile
 from otel_tracker_exporters.jsonl.otlp_prefilter import OTLP_HEAD, OtlpPrefilter
 from otel_tracker_exporters.jsonl.sources import is_older
@@ -21,7 +21,10 @@ from otel_tracker_exporters.jsonl.sources import is_older
 # The first of these keys on a line of ours is the record's own: what stands before it is text, and in JSON text a
 # quote is escaped.
 _SPAN_TIME = b'"start":"'
-_EVENT_TIME = b'"time":"'
+_TIME = b'"time":"'
+# Only the body of a log stands before its time and may be an object, with any key in it.
+_BODY = b'"body":'
+_OUR_HEADS = (SPAN_HEAD, EVENT_HEAD, LOG_HEAD)
 _TIME_LENGTH = len("2026-11-22T10:15:30.123456789Z")
 _LATEST_NS = 253_402_300_800 * 10**9  # the year 10000
 
@@ -34,18 +37,17 @@ _PLAIN_EVERYWHERE = re.compile(r"[A-Za-z0-9_]+")  # other encoders escape a slas
 class Prefilter:
     """Says for each line whether it is worth parsing; ``lowest_ns`` may be raised on the way.
 
-    A line of ours is wanted when it holds all of ``needles``.
+    ``head`` is how lines of the wanted kind begin. One of ours is wanted when it holds all of ``needles``.
     """
 
-    of_spans: bool
+    head: bytes
     otlp: OtlpPrefilter
     needles: list[bytes] = field(default_factory=list)
     lowest_ns: int | None = None
     highest_ns: int | None = None
 
     def __post_init__(self) -> None:
-        self._head, self._other_head = (SPAN_HEAD, EVENT_HEAD) if self.of_spans else (EVENT_HEAD, SPAN_HEAD)
-        self._time_key = _SPAN_TIME if self.of_spans else _EVENT_TIME
+        self._time_key = _SPAN_TIME if self.head == SPAN_HEAD else _TIME
         self._lowest = _time_bytes(self.lowest_ns) or b""
         self._highest = _time_bytes(self.highest_ns)
 
@@ -63,17 +65,19 @@ class Prefilter:
         """Whether the line must be parsed; True for everything that might be torn, garbage or foreign."""
         if not line.endswith(b"}"):
             return True
-        if not line.startswith(self._head):
+        if not line.startswith(self.head):
             if line.startswith(OTLP_HEAD):
                 return self.otlp.may_want(line, self.lowest_ns, self.highest_ns)
-            return not line.startswith(self._other_head)
-        begin = line.find(self._time_key) + len(self._time_key)
+            return not line.startswith(_OUR_HEADS)
+        return self._is_timely(line) and all(needle in line for needle in self.needles)
+
+    def _is_timely(self, line: bytes) -> bool:
+        begin = line.find(self._time_key)
+        if self.head == LOG_HEAD and line[line.find(_BODY, 0, begin) :].startswith((_BODY + b"{", _BODY + b"[")):
+            return True
+        begin += len(self._time_key)
         time = line[begin : begin + _TIME_LENGTH]
-        return (
-            time >= self._lowest
-            and (self._highest is None or time <= self._highest)
-            and all(needle in line for needle in self.needles)
-        )
+        return time >= self._lowest and (self._highest is None or time <= self._highest)
 
 
 def span_prefilter(wanted: SpanFilter) -> Prefilter:
@@ -98,29 +102,38 @@ def span_prefilter(wanted: SpanFilter) -> Prefilter:
             otlp_needles.append(needle)
     bounds_ns = [bound for bound in (wanted.end_ns, wanted.after and wanted.after[0]) if bound is not None]
     otlp = OtlpPrefilter(True, wanted.trace_id or "", otlp_needles)
-    return Prefilter(True, otlp, needles, wanted.start_ns, min(bounds_ns, default=None))
+    return Prefilter(SPAN_HEAD, otlp, needles, wanted.start_ns, min(bounds_ns, default=None))
 
 
 def event_prefilter(wanted: EventFilter) -> Prefilter:
     """For the events that a query wants."""
+    return _log_prefilter(EVENT_HEAD, b'"name":"%b"', wanted.name, wanted)
+
+
+def log_prefilter(wanted: LogFilter) -> Prefilter:
+    """For the logs that a query wants."""
+    return _log_prefilter(LOG_HEAD, b'"logger":"%b"', wanted.logger, wanted)
+
+
+def _log_prefilter(head: bytes, key: bytes, name: str | None, wanted: EventFilter | LogFilter) -> Prefilter:
     needles = []
     if wanted.trace_id is not None:
         needles.append(b'"trace_id":"%b"' % wanted.trace_id.encode())
-    if wanted.name is not None and _PLAIN.fullmatch(wanted.name.replace(".", "")):
-        needles.append(b'"name":"%b"' % wanted.name.encode())
+    if name is not None and _PLAIN.fullmatch(name.replace(".", "")):
+        needles.append(key % name.encode())
     otlp = OtlpPrefilter(False, wanted.trace_id or "")
-    return Prefilter(False, otlp, needles, wanted.start_ns, wanted.end_ns)
+    return Prefilter(head, otlp, needles, wanted.start_ns, wanted.end_ns)
 
 
 def trace_prefilter(trace_id_prefix: str) -> Prefilter:
     """For all spans of the traces whose id begins so."""
     needles = [b'"trace_id":"%b' % trace_id_prefix.encode()]
-    return Prefilter(True, OtlpPrefilter(True, trace_id_prefix), needles)
+    return Prefilter(SPAN_HEAD, OtlpPrefilter(True, trace_id_prefix), needles)
 
 
 def traceback_prefilter() -> Prefilter:
     """For the failed spans that carry a traceback."""
-    return Prefilter(True, OtlpPrefilter(True, needles=[b'"exception.stacktrace"']), [b'"traceback":"'])
+    return Prefilter(SPAN_HEAD, OtlpPrefilter(True, needles=[b'"exception.stacktrace"']), [b'"traceback":"'])
 
 
 def _time_bytes(time_ns: int | None) -> bytes | None:

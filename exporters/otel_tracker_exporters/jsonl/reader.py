@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from otel_tracker.errors import OtelTrackerError, StoreNotFoundError, StoreUnreadableError
 from otel_tracker.following import Stored
-from otel_tracker.query import EventFilter, SpanFilter, StoreReader
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.query import EventFilter, LogFilter, SpanFilter, StoreReader
+from otel_tracker.records import EventRecord, LogRecord, Record, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker_exporters.jsonl.failures import FailureIndex, Fetcher
 from otel_tracker_exporters.jsonl.files import sentence_of
@@ -34,6 +35,7 @@ from otel_tracker_exporters.jsonl.positions import Mark, decode_position, encode
 from otel_tracker_exporters.jsonl.prefilter import (
     Prefilter,
     event_prefilter,
+    log_prefilter,
     span_prefilter,
     trace_prefilter,
 )
@@ -51,6 +53,7 @@ from otel_tracker_exporters.jsonl.selection import (
 from otel_tracker_exporters.jsonl.sources import Found, Source, StoreFiles, is_older
 
 _MAX_NOTED = 10_000
+_Timed = TypeVar("_Timed", EventRecord, LogRecord)
 
 
 class JsonlReader(StoreReader):
@@ -59,7 +62,7 @@ class JsonlReader(StoreReader):
     ``skipped_lines`` is how many lines the latest pass met that hold something else than records, or records that
     cannot be read; a damaged compressed file counts as one more. A last line without its newline is not among them:
     somebody may be writing it; only `otel-tracker convert` counts it, unless it is a record. ``other_lines`` counts
-    what is valid and no span or event: log records, metric points. Lines that a query need not look at are not counted.
+    what is valid and no span, event or log: metric points. Lines that a query need not look at are not counted.
     """
 
     def __init__(self, location: str) -> None:
@@ -164,18 +167,26 @@ class JsonlReader(StoreReader):
         return (record for record in self._parsed(line).records if isinstance(record, SpanRecord))
 
     def _read_events(self, wanted: EventFilter, limit: int | None) -> Iterator[EventRecord]:
+        return self._read_newest(EventRecord, wanted.matches, event_prefilter(wanted), limit)
+
+    def _read_logs(self, wanted: LogFilter, limit: int | None) -> Iterator[LogRecord]:
+        return self._read_newest(LogRecord, wanted.matches, log_prefilter(wanted), limit)
+
+    def _read_newest(
+        self, kind: type[_Timed], is_wanted: Callable[[_Timed], bool], prefilter: Prefilter, limit: int | None
+    ) -> Iterator[_Timed]:
+        """The events or logs that are wanted, newest first."""
         if limit == 0:
             return
-        with self._opened(wanted.start_ns) as sources:
+        with self._opened(prefilter.lowest_ns) as sources:
             newest = Newest(limit, of_spans=False)
-            prefilter = event_prefilter(wanted)
             for place, record in self._records(sources, prefilter):
-                if isinstance(record, EventRecord) and wanted.matches(record):
+                if isinstance(record, kind) and is_wanted(record):
                     prefilter.raise_lowest(newest.add(event_key(record, place)))
             fetch = Fetcher(sources)
             for key in newest.chosen():
                 found = fetch(place_of(key))
-                if isinstance(found, EventRecord):
+                if isinstance(found, kind):
                     yield found
 
     def _read_stored(self, after: str | None) -> Iterable[Stored]:
@@ -232,9 +243,7 @@ class JsonlReader(StoreReader):
         except StoreNotFoundError:
             return None
 
-    def _records(
-        self, sources: Sequence[Source], prefilter: Prefilter
-    ) -> Iterator[tuple[Place, SpanRecord | EventRecord]]:
+    def _records(self, sources: Sequence[Source], prefilter: Prefilter) -> Iterator[tuple[Place, Record]]:
         """The records that the prefilter lets through, last line of the last file first."""
         self.skipped_lines = self.other_lines = 0
         for number in reversed(range(len(sources))):

@@ -1,6 +1,6 @@
 """Writes records into a JSONL store: one appending write a batch, from any number of processes and threads.
 
-In the format `record` spans and events share one file; in the format `otlp` each has a file of its own. How a batch
+In the format `record` all share one file; in the format `otlp` spans have one, events and logs another. How a batch
 lands there is told in `appending`, how files are put aside, deleted and compressed in `rotation`.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from otel_tracker.errors import StoreUnwritableError
-from otel_tracker.records import EventRecord
+from otel_tracker.records import EventRecord, LogRecord
 from otel_tracker.writing import Item, StoreWriter
 from otel_tracker_exporters.jsonl.appending import AppendedFile
 from otel_tracker_exporters.jsonl.formats import OTLP, RECORD
@@ -33,7 +33,7 @@ class _Target(NamedTuple):
 
 
 class JsonlWriter(StoreWriter):
-    """Appends spans and events to the store at an absolute path.
+    """Appends spans, events and logs to the store at an absolute path.
 
     ``format`` is `record` or `otlp`. A file that would grow beyond ``max_bytes`` (0 = no limit) is put aside, and
     the newest ``backups`` of those are kept.
@@ -56,12 +56,13 @@ class JsonlWriter(StoreWriter):
             return AppendedFile(file, Rotation(max_bytes, backups), _LOCK_WAIT_S)
 
         if format == OTLP:
-            from otel_tracker_exporters.jsonl.otlp_encoding import encode_event_line, encode_span_line
+            from otel_tracker_exporters.jsonl.otlp_encoding import encode_event_line, encode_log_line, encode_span_line
 
             self._spans = _Target(new_file(signal_path(Path(path), "traces")), encode_span_line)
             self._events = _Target(new_file(signal_path(Path(path), "logs")), encode_event_line)
+            self._logs = self._events._replace(encode=encode_log_line)
         else:
-            self._spans = self._events = _Target(new_file(Path(path)), encode_line)
+            self._spans = self._events = self._logs = _Target(new_file(Path(path)), encode_line)
         self._lines = SpanLines()
 
     def _store(self, records: Iterable[Item]) -> None:
@@ -91,6 +92,8 @@ class JsonlWriter(StoreWriter):
                     span_lines.append(encode_texts(record))
                 elif isinstance(record, EventRecord):
                     event_lines.append(self._events.encode(record))
+                elif isinstance(record, LogRecord):
+                    event_lines.append(self._logs.encode(record))
                 else:
                     span_lines.append(self._spans.encode(record))
             except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Replays records to an OTLP endpoint: spans to ``<url>/v1/traces``, events to ``<url>/v1/logs``.
+"""Replays records to an OTLP endpoint: spans to ``<url>/v1/traces``, events and logs to ``<url>/v1/logs``.
 
 Records become the SDK's spans and log records again (`otel_tracker.replaying`) and go out in batches, each within a
 deadline. What was sent stays sent: when a batch fails, those before it have arrived, and sending them again is for
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from otel_tracker.diagnostics import say_once
 from otel_tracker.errors import MissingExtraError, StoreUnwritableError
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, SpanRecord
 from otel_tracker.replaying import readable_log, readable_span
 from otel_tracker.writing import Item, StoreWriter
 
@@ -25,7 +25,7 @@ except ImportError as error:
     raise MissingExtraError("Sending to an OTLP endpoint", "opentelemetry-exporter-otlp-proto-http", "otlp") from error
 
 MAX_BATCH = 512
-"""Spans or events in one request, as the SDK's own batches have."""
+"""Spans, or events and logs, in one request, as the SDK's own batches have."""
 
 _TRACES_PATH, _LOGS_PATH = "/v1/traces", "/v1/logs"
 _RECORD_FAULTS = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -33,7 +33,7 @@ _Item = TypeVar("_Item")
 
 
 class OtlpWriter(StoreWriter):
-    """Sends spans and events to the endpoint whose base url is given; see the module's docstring.
+    """Sends spans, events and logs to the endpoint whose base url is given; see the module's docstring.
 
     ``unfinished`` counts spans without an end, which were left out; ``unwritable`` also what the endpoint rejected.
     """
@@ -64,7 +64,7 @@ class OtlpWriter(StoreWriter):
 
     def _logs(self, batch: Sequence[Item]) -> Iterator[Any]:
         for record in batch:
-            if isinstance(record, EventRecord):
+            if isinstance(record, (EventRecord, LogRecord)):
                 yield from self._made(readable_log, record)
 
     def _made(self, make: Callable[[_Item], Any], record: _Item) -> Iterator[Any]:

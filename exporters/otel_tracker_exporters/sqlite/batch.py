@@ -9,10 +9,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
-from otel_tracker.records import INT64_MIN, EventRecord, Labels, SpanRecord, Texts
+from otel_tracker.records import INT64_MIN, EventRecord, Labels, LogRecord, SpanRecord, Texts
 from otel_tracker.writing import Item
 from otel_tracker_exporters.sqlite.rows import (
     EVENT_LENGTH,
@@ -21,6 +21,7 @@ from otel_tracker_exporters.sqlite.rows import (
     Row,
     event_row,
     json_text,
+    log_row,
     own_row,
     shared_row,
     span_row,
@@ -62,6 +63,7 @@ class Batch:
 
     spans: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
+    logs: list[Row] = field(default_factory=list)
     faults: list[Exception] = field(default_factory=list)
 
     def span_runs(self) -> Iterator[tuple[bool, list[Row]]]:
@@ -72,7 +74,7 @@ class Batch:
     def last_times(self) -> list[tuple[int, int]]:
         """The time of the newest row of each resource, and the resource's id."""
         newest_ns: dict[int | None, int] = {}
-        for row in self.spans + self.events:
+        for row in chain(self.spans, self.events, self.logs):
             time_ns, number = row[_TIME_AT[len(row)]], row[-1]
             if time_ns > newest_ns.get(number, INT64_MIN):
                 newest_ns[number] = time_ns
@@ -91,6 +93,8 @@ def batch_of(records: Iterable[Item], names: Names) -> Batch:
                 batch.spans.append(span_row(record, names.function_id(record), resource_id))
             elif isinstance(record, EventRecord):
                 batch.events.append(event_row(record, names.resource_id(record.resource)))
+            elif isinstance(record, LogRecord):
+                batch.logs.append(log_row(record, names.resource_id(record.resource)))
         except RECORD_FAULTS as error:
             batch.faults.append(error)
     return batch

@@ -1,4 +1,4 @@
-"""The OpenTelemetry face of the `sqlite` store: exporters for spans and for events.
+"""The OpenTelemetry face of the `sqlite` store: exporters for spans and for log records.
 
 A batch is one transaction. A relative path is taken from the working directory of the moment in which an exporter
 is made; the file is created with the first record.
@@ -34,7 +34,10 @@ class SqliteSpanExporter(RecordSpanExporter):
 
 
 class SqliteLogExporter(RecordLogExporter):
-    """Stores events in the SQLite file at ``path``; as `SqliteSpanExporter`."""
+    """Stores events in the SQLite file at ``path``; as `SqliteSpanExporter`.
+
+    With ``store_logs`` log records that are no events as well; ``OTEL_TRACKER_LOGS_STORE`` says, where it is left out.
+    """
 
     def __init__(
         self,
@@ -42,9 +45,10 @@ class SqliteLogExporter(RecordLogExporter):
         path: str | os.PathLike[str] | None = None,
         max_bytes: int | str | None = None,
         max_age_days: float | None = None,
+        store_logs: bool | None = None,
     ) -> None:
         self.path = os.path.abspath(SQLITE_PATH.read(path))
-        super().__init__(_writer(self.path, max_bytes, max_age_days))
+        super().__init__(_writer(self.path, max_bytes, max_age_days), store_logs=store_logs)
 
 
 def _writer(path: str, max_bytes: int | str | None, max_age_days: float | None) -> SqliteWriter:

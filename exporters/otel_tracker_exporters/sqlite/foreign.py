@@ -12,8 +12,8 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from otel_tracker.diagnostics import say_once
-from otel_tracker.records import INT64_MAX, EventRecord, SpanRecord
-from otel_tracker_exporters.sqlite.rows import event_of, in_int64, span_of
+from otel_tracker.records import INT64_MAX, EventRecord, LogRecord, SpanRecord
+from otel_tracker_exporters.sqlite.rows import event_of, in_int64, log_of, span_of
 
 # What `json`, `bytes` and the conversions of rows raise for values of another kind.
 FAULTS = (ValueError, TypeError, AttributeError, RecursionError)
@@ -29,7 +29,7 @@ _SPAN_TYPES = (
 )
 _EVENT_TYPES = (_TEXT, _NUMBER, _TEXT, _ID_OR_NULL, _ID_OR_NULL, *(_TEXT_OR_NULL,) * 4, _NUMBER)
 
-_Record = TypeVar("_Record", SpanRecord, EventRecord)
+_Record = TypeVar("_Record", SpanRecord, EventRecord, LogRecord)
 
 
 class Rows:
@@ -46,6 +46,10 @@ class Rows:
     def event(self, row: Sequence[Any]) -> EventRecord | None:
         """The event in a row, or None when it holds none of ours."""
         return self._record(_checked_event, row, "stored_events")
+
+    def log(self, row: Sequence[Any]) -> LogRecord | None:
+        """The log in a row, or None when it holds none of ours."""
+        return self._record(_checked_log, row, "stored_logs")
 
     def up_to(self, limit: int | None, read: Callable[[int], Iterable[_Record]]) -> Iterator[_Record]:
         """So many records, where there are, of those that ``read`` makes of so many rows; always of the same ones.
@@ -72,6 +76,10 @@ class Rows:
     def events(self, rows: Iterable[Sequence[Any]]) -> Iterator[EventRecord]:
         """The events in rows."""
         return (event for event in map(self.event, rows) if event is not None)
+
+    def logs(self, rows: Iterable[Sequence[Any]]) -> Iterator[LogRecord]:
+        """The logs in rows."""
+        return (log for log in map(self.log, rows) if log is not None)
 
     def _record(self, make: Callable[[Sequence[Any]], _Record], row: Sequence[Any], table: str) -> _Record | None:
         try:
@@ -102,6 +110,15 @@ def _checked_event(row: Sequence[Any]) -> EventRecord:
         raise ValueError("an id has another length than ours")
     _check_objects(event.properties, event.error, event.resource)
     return event
+
+
+def _checked_log(row: Sequence[Any]) -> LogRecord:
+    _check_event_types(tuple(map(type, row)))
+    log = log_of(row)
+    if len(row[3] or _NO_TRACE) != 16 or len(row[4] or _NO_SPAN) != 8:
+        raise ValueError("an id has another length than ours")
+    _check_objects(log.attributes, log.error, log.resource)
+    return log
 
 
 @lru_cache(maxsize=256)  # rows differ in few ways

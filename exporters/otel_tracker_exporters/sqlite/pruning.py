@@ -25,12 +25,14 @@ from otel_tracker_exporters.sqlite.database import (
 )
 from otel_tracker_exporters.sqlite.retention import (
     ALL_NS,
+    LOOSE_TABLES,
     LargeTraceError,
     Removed,
     Remover,
     Victim,
     Walk,
     bytes_in_use,
+    loose_tables,
 )
 
 _PAUSE_S = 0.005
@@ -69,7 +71,7 @@ def _pruned(path: str, retention: Retention) -> Pruned:
             time.sleep(_PAUSE_S)  # lets the others' batches in
         freed = max(before - bytes_in_use(connection), 0)
         reusable = min(_give_back(connection), freed)
-    return Pruned(total.traces, total.spans, total.events, bytes=freed, reusable_bytes=reusable)
+    return Pruned(*total, bytes=freed, reusable_bytes=reusable)
 
 
 def _counted(path: str, retention: Retention) -> Pruned:
@@ -83,15 +85,15 @@ def _counted(path: str, retention: Retention) -> Pruned:
 def _count(connection: sqlite3.Connection, retention: Retention) -> Pruned:
     in_use = bytes_in_use(connection)
     records: int
-    (records,) = connection.execute(
-        "SELECT (SELECT count(*) FROM stored_spans) + (SELECT count(*) FROM stored_events)"
-    ).fetchone()
+    tables = ("stored_spans", *loose_tables(connection))
+    counts = (f"(SELECT count(*) FROM {table})" for table in tables)  # noqa: S608
+    (records,) = connection.execute(f"SELECT {' + '.join(counts)}").fetchone()
     bytes_a_record = in_use / max(records, 1)
     walk = Walk(connection)
     total = Removed()
 
     def freed() -> int:
-        return round((total.spans + total.events) * bytes_a_record)
+        return round(total.rows * bytes_a_record)
 
     last_ns, counted = INT64_MIN, set[bytes | None]()  # the walk comes by a trace once for each of its newest spans
     while (victim := _next_victim(walk, lambda: _bound_ns(retention, in_use - freed()))) is not None:
@@ -101,7 +103,7 @@ def _count(connection: sqlite3.Connection, retention: Retention) -> Pruned:
             total = total.plus(_size_of(connection, victim))
         counted.add(victim.trace_id)
     reusable = 0 if pragma(connection, "auto_vacuum") == _INCREMENTAL else freed()
-    return Pruned(total.traces, total.spans, total.events, bytes=freed(), reusable_bytes=reusable)
+    return Pruned(*total, bytes=freed(), reusable_bytes=reusable)
 
 
 def _next_victim(walk: Walk, bound_ns: Callable[[], int]) -> Victim | None:
@@ -114,12 +116,10 @@ def _next_victim(walk: Walk, bound_ns: Callable[[], int]) -> Victim | None:
 
 def _size_of(connection: sqlite3.Connection, victim: Victim) -> Removed:
     if victim.trace_id is None:
-        return Removed(events=1)
-    sql = """
-        SELECT (SELECT count(*) FROM stored_spans WHERE trace_id = ?),
-               (SELECT count(*) FROM stored_events WHERE trace_id = ?)
-    """
-    return Removed(1, *connection.execute(sql, (victim.trace_id, victim.trace_id)).fetchone())
+        return Removed(**{LOOSE_TABLES[victim.table]: 1})
+    tables = ("stored_spans", *loose_tables(connection))
+    sql = ", ".join(f"(SELECT count(*) FROM {table} WHERE trace_id = ?)" for table in tables)  # noqa: S608
+    return Removed(1, *connection.execute(f"SELECT {sql}", [victim.trace_id] * len(tables)).fetchone())
 
 
 def _bound_ns(retention: Retention, in_use: int) -> int:

@@ -1,4 +1,4 @@
-"""The statements that answer queries about spans and events: which rows, along which index.
+"""The statements that answer queries about spans, events and logs: which rows, along which index.
 
 Names are matched in Python against the small table of functions (`names_function` has the rules), spans are then found
 by function.
@@ -14,11 +14,19 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from otel_tracker.query import EventFilter, SpanFilter, names_function
+from otel_tracker.query import EventFilter, LogFilter, SpanFilter, names_function
 from otel_tracker.records import COMPLETED
+from otel_tracker.severities import severity_number
 from otel_tracker_exporters.sqlite.database import pragma
-from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, OLDER_SPAN_COLUMNS, SPAN_COLUMNS, in_int64, text
-from otel_tracker_exporters.sqlite.schema import SHARING_VERSION
+from otel_tracker_exporters.sqlite.rows import (
+    EVENT_COLUMNS,
+    LOG_COLUMNS,
+    OLDER_SPAN_COLUMNS,
+    SPAN_COLUMNS,
+    in_int64,
+    text,
+)
+from otel_tracker_exporters.sqlite.schema import LOGS_VERSION, SHARING_VERSION
 
 # Up to so many functions are each read along their index and merged; beyond that one scan by start is cheaper.
 _MAX_MERGED_FUNCTIONS = 64
@@ -35,6 +43,10 @@ _SELECT_OLDER_SPANS = f"SELECT {OLDER_SPAN_COLUMNS}, s.id {_FROM_SPANS}"
 SELECT_EVENTS = f"""
     SELECT {EVENT_COLUMNS}, e.id FROM stored_events AS e
     LEFT JOIN resources AS r ON r.id = e.resource_id
+    WHERE """  # noqa: S608
+SELECT_LOGS = f"""
+    SELECT {LOG_COLUMNS}, l.id FROM stored_logs AS l
+    LEFT JOIN resources AS r ON r.id = l.resource_id
     WHERE """  # noqa: S608
 _IS_OF_KIND = (
     "CASE WHEN s.attributes = '' THEN (SELECT kind FROM functions WHERE id = s.function_id) ELSE s.kind END = ?"
@@ -93,24 +105,46 @@ def span_conditions(connection: sqlite3.Connection, wanted: SpanFilter) -> tuple
 
 
 def event_conditions(connection: sqlite3.Connection, wanted: EventFilter) -> tuple[str, list[Any]]:
-    """SQL and values for events; a glob becomes a function of the connection."""
+    """SQL and values for events ``e``; a glob becomes a function of the connection."""
+    return _timed_conditions(connection, "e", "name", wanted.name, wanted)
+
+
+def log_conditions(connection: sqlite3.Connection, wanted: LogFilter) -> tuple[str, list[Any]]:
+    """The same for logs ``l``; so does the least severity, whose text the rows hold."""
+    conditions, values = _timed_conditions(connection, "l", "logger", wanted.logger, wanted)
+    if wanted.min_severity is not None:
+        lowest = wanted.min_severity
+        is_severe = lru_cache(maxsize=1_000)(lambda severity: severity_number(severity) >= lowest)
+        connection.create_function("is_severe", 1, is_severe, deterministic=True)
+        conditions += " AND is_severe(l.severity)"
+    return conditions, values
+
+
+def has_logs(connection: sqlite3.Connection) -> bool:
+    """Whether there is a table of logs; a file of an older version that is only read has none."""
+    return pragma(connection, "user_version") >= LOGS_VERSION
+
+
+def _timed_conditions(
+    connection: sqlite3.Connection, table: str, column: str, name: str | None, wanted: EventFilter | LogFilter
+) -> tuple[str, list[Any]]:
     conditions: list[str] = ["1"]
     values: list[Any] = []
-    if wanted.name is not None and _GLOB_CHARACTERS.isdisjoint(wanted.name):
-        conditions.append("e.name = ?")
-        values.append(text(wanted.name))
-    elif wanted.name is not None:
-        pattern = text(wanted.name)
-        is_named = lru_cache(maxsize=1_000)(lambda name: fnmatchcase(name, pattern))
+    if name is not None and _GLOB_CHARACTERS.isdisjoint(name):
+        conditions.append(f"{table}.{column} = ?")
+        values.append(text(name))
+    elif name is not None:
+        pattern = text(name)
+        is_named = lru_cache(maxsize=1_000)(lambda found: fnmatchcase(found, pattern))
         connection.create_function("is_named", 1, is_named, deterministic=True)
-        conditions.append("is_named(e.name)")
+        conditions.append(f"is_named({table}.{column})")
     for condition, value in (
-        ("e.time_ns >= ?", wanted.start_ns),
-        ("e.time_ns < ?", wanted.end_ns),
-        ("e.trace_id = ?", None if wanted.trace_id is None else bytes.fromhex(wanted.trace_id)),
+        ("time_ns >= ?", wanted.start_ns),
+        ("time_ns < ?", wanted.end_ns),
+        ("trace_id = ?", None if wanted.trace_id is None else bytes.fromhex(wanted.trace_id)),
     ):
         if value is not None:
-            conditions.append(condition)
+            conditions.append(f"{table}.{condition}")
             values.append(in_int64(value) if isinstance(value, int) else value)
     return " AND ".join(conditions), values
 

@@ -11,19 +11,30 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from otel_tracker.diagnostics import say_once
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
 from otel_tracker.following import Stored
-from otel_tracker.query import EventFilter, SpanFilter, StoreReader
-from otel_tracker.records import EventRecord, SpanRecord
+from otel_tracker.query import EventFilter, LogFilter, SpanFilter, StoreReader
+from otel_tracker.records import EventRecord, LogRecord, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker_exporters.sqlite.database import has_schema, open_to_read, sentence_of, tidy_up
 from otel_tracker_exporters.sqlite.foreign import FAULTS, Rows
-from otel_tracker_exporters.sqlite.queries import SELECT_EVENTS, event_conditions, select_spans, span_rows
+from otel_tracker_exporters.sqlite.queries import (
+    SELECT_EVENTS,
+    SELECT_LOGS,
+    event_conditions,
+    has_logs,
+    log_conditions,
+    select_spans,
+    span_rows,
+)
 from otel_tracker_exporters.sqlite.reading import ReadingConnection
 from otel_tracker_exporters.sqlite.statistics import read_statistics
 from otel_tracker_exporters.sqlite.storing_order import Page, Position, extent_of, position_before_last, read_page
+
+_Timed = TypeVar("_Timed", EventRecord, LogRecord)
 
 
 class SqliteReader(StoreReader):
@@ -153,14 +164,29 @@ class SqliteReader(StoreReader):
             if connection is not None:
                 conditions, values = event_conditions(connection, wanted)
                 sql = f"{SELECT_EVENTS}{conditions} ORDER BY e.time_ns DESC, e.id DESC LIMIT ?"
-                connection.execute("BEGIN")
+                yield from self._streamed(connection, limit, self._rows.events, sql, values)
 
-                def read(count: int) -> Iterator[EventRecord]:
-                    return self._rows.events(connection.execute(sql, (*values, count)))
+    def _read_logs(self, wanted: LogFilter, limit: int | None) -> Iterator[LogRecord]:
+        self._rows.skipped = 0
+        with self._connected() as connection:
+            if connection is not None and has_logs(connection):
+                conditions, values = log_conditions(connection, wanted)
+                sql = f"{SELECT_LOGS}{conditions} ORDER BY l.time_ns DESC, l.id DESC LIMIT ?"
+                yield from self._streamed(connection, limit, self._rows.logs, sql, values)
 
-                for event in self._rows.up_to(limit, read):
-                    with connection.paused():
-                        yield event
+    def _streamed(
+        self,
+        connection: ReadingConnection,
+        limit: int | None,
+        records_of: Callable[[Iterable[Sequence[Any]]], Iterator[_Timed]],
+        sql: str,
+        values: Sequence[Any],
+    ) -> Iterator[_Timed]:
+        """The records of a statement's rows, of one state of the store."""
+        connection.execute("BEGIN")
+        for record in self._rows.up_to(limit, lambda count: records_of(connection.execute(sql, (*values, count)))):
+            with connection.paused():
+                yield record
 
     @contextmanager
     def _connected(self) -> Iterator[ReadingConnection | None]:

@@ -1,11 +1,11 @@
 """What is too old or too much goes, the longest inactive first: traces as wholes, a little at a time.
 
 A trace is as old as its newest span. So `Walk` goes through the spans by their start, oldest first, and names a trace
-when it comes to that trace's newest span: of all traces this one has been inactive for longest. Events outside any
-stored trace take part with their own time; the others go with their trace. `Remover` takes away what the walk names, in
-transactions of some tens of milliseconds. A trace of very many spans takes several of them, and is seen in part
-meanwhile. Both work on many traces with one statement, because that costs little more than on one. What runs this, and
-when, is the business of `keeping` and `pruning`.
+when it comes to that trace's newest span: of all traces this one has been inactive for longest. Events and logs outside
+any stored trace take part with their own time; the others go with their trace. `Remover` takes away what the walk
+names, in transactions of some tens of milliseconds. A trace of very many spans takes several of them, and is seen in
+part meanwhile. Both work on many traces with one statement, because that costs little more than on one. What runs this,
+and when, is the business of `keeping` and `pruning`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from typing import NamedTuple
 
 from otel_tracker.records import INT64_MAX, INT64_MIN
 from otel_tracker_exporters.sqlite.database import pragma, transaction
+from otel_tracker_exporters.sqlite.queries import has_logs
 
 ALL_NS = INT64_MAX
 """A bound that everything is older than."""
+
+LOOSE_TABLES = {"stored_events": "events", "stored_logs": "logs"}
+"""Whose rows need belong to no trace, and what they are counted as."""
 
 _PAGE_ROWS = 500
 _MAX_KNOWN_TRACES = 10_000
@@ -40,17 +44,22 @@ _DROP_FUNCTION = """
 _DROP_RESOURCES = f"""
     DELETE FROM resources WHERE last_ns < min(
         coalesce((SELECT min(start_ns) FROM stored_spans), {INT64_MAX}),
-        coalesce((SELECT min(time_ns) FROM stored_events), {INT64_MAX})
+        coalesce((SELECT min(time_ns) FROM stored_events), {INT64_MAX}),
+        coalesce((SELECT min(time_ns) FROM stored_logs), {INT64_MAX})
     )
 """  # noqa: S608
 
 
 class Victim(NamedTuple):
-    """What is to go next: a trace with its events, or one event; its last sign of life, and how many rows it has."""
+    """What is to go next: a trace with all that belongs to it, or a single row of a table of `LOOSE_TABLES`.
+
+    ``time_ns`` is its last sign of life, ``rows`` how many spans or rows it has.
+    """
 
     time_ns: int
     trace_id: bytes | None
-    event_id: int | None
+    table: str = ""
+    row_id: int = 0
     rows: int = 1
 
 
@@ -60,10 +69,16 @@ class Removed(NamedTuple):
     traces: int = 0
     spans: int = 0
     events: int = 0
+    logs: int = 0
 
     def plus(self, other: Removed) -> Removed:
         """Both together."""
-        return Removed(self.traces + other.traces, self.spans + other.spans, self.events + other.events)
+        return Removed(*map(sum, zip(self, other, strict=True)))
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.spans + self.events + self.logs
 
 
 class LargeTraceError(Exception):
@@ -82,7 +97,10 @@ class Walk:
         self._has_found = False
         self._connection = connection
         self._spans = _Pages(connection, "SELECT start_ns, id, trace_id FROM stored_spans", "start_ns")
-        self._events = _Pages(connection, "SELECT time_ns, id, trace_id FROM stored_events", "time_ns")
+        self._loose = {
+            table: _Pages(connection, f"SELECT time_ns, id, trace_id FROM {table}", "time_ns")  # noqa: S608
+            for table in loose_tables(connection)
+        }
         self._newest_ns: dict[bytes, int] = {}  # at least; a trace that was passed by may have grown since
         self._seen: dict[bytes, tuple[int, int]] = {}  # newest start and number of spans, as of this transaction
         self._large: dict[bytes, tuple[int, int]] = {}
@@ -92,8 +110,8 @@ class Walk:
     def restart(self) -> None:
         """Begin again at the oldest; what was measured is remembered for a while."""
         self.search_s, self._has_found = 0.0, False
-        self._spans.restart()
-        self._events.restart()
+        for pages in (self._spans, *self._loose.values()):
+            pages.restart()
         self._newest_ns.clear()
         self._seen.clear()
         if time.monotonic() >= self._forgets_large_s:
@@ -103,13 +121,13 @@ class Walk:
     def look_anew(self) -> None:
         """What was seen last may have changed: another transaction begins."""
         self._seen.clear()
-        self._spans.look_anew()
-        self._events.look_anew()
+        for pages in (self._spans, *self._loose.values()):
+            pages.look_anew()
 
     def has_more(self, before_ns: int) -> bool:
         """Whether anything stored before a time lies ahead; it may belong to a trace that is still active."""
         self.look_anew()
-        times_ns = (self._spans.time_ns(), self._events.time_ns())
+        times_ns = (pages.time_ns() for pages in (self._spans, *self._loose.values()))
         return any(time_ns is not None and time_ns < before_ns for time_ns in times_ns)
 
     def next_victim(self, before_ns: int, deadline_s: float) -> Victim | None:
@@ -142,11 +160,11 @@ class Walk:
 
     def _next_victim(self, before_ns: int, deadline_s: float) -> Victim | None:
         while time.monotonic() < deadline_s:
-            span_ns, event_ns = self._spans.time_ns(), self._events.time_ns()
-            if span_ns is not None and span_ns < before_ns and (event_ns is None or span_ns <= event_ns):
+            span_ns, (row_ns, table) = self._spans.time_ns(), self._oldest_loose()
+            if span_ns is not None and span_ns < before_ns and span_ns <= row_ns:
                 victim = self._trace_at(span_ns)
-            elif event_ns is not None and event_ns < before_ns:
-                victim = self._event_at(event_ns)
+            elif table and row_ns < before_ns:
+                victim = self._row_at(row_ns, table)
             else:
                 return None
             if victim is not None:
@@ -160,13 +178,19 @@ class Walk:
         if newest_ns is None or newest_ns > start_ns:
             return None
         _, rows = self._seen.get(trace_id, (newest_ns, _LARGE_TRACE_SPANS))
-        return Victim(start_ns, trace_id, None, rows)
+        return Victim(start_ns, trace_id, rows=rows)
 
-    def _event_at(self, time_ns: int) -> Victim | None:
-        trace_id, event_id = self._events.trace_id(), self._events.row_id()
-        self._events.advance()
+    def _oldest_loose(self) -> tuple[int, str]:
+        """When the oldest event or log that lies ahead happened, and its table; beyond all times where none does."""
+        times = ((pages.time_ns(), table) for table, pages in self._loose.items())
+        return min(((time_ns, table) for time_ns, table in times if time_ns is not None), default=(ALL_NS, ""))
+
+    def _row_at(self, time_ns: int, table: str) -> Victim | None:
+        pages = self._loose[table]
+        trace_id, row_id = pages.trace_id(), pages.row_id()
+        pages.advance()
         has_trace = trace_id and self._value("SELECT 1 FROM stored_spans WHERE trace_id = ? LIMIT 1", trace_id)
-        return None if has_trace else Victim(time_ns, None, event_id)
+        return None if has_trace else Victim(time_ns, None, table, row_id)
 
     def _newest_of(self, trace_id: bytes, reached_ns: int) -> int | None:
         """When a trace's newest span began, or another one beyond the place reached; None for a trace that is gone."""
@@ -305,39 +329,40 @@ class Remover:
     def _removed(self, bound_ns: Callable[[], int]) -> Removed:
         deadline_s = time.monotonic() + _TRANSACTION_S
         removed = Removed()
-        while (rows := removed.spans + removed.events) < _TRANSACTION_ROWS:
+        while removed.rows < _TRANSACTION_ROWS:
             if not self._doomed:
-                events = self._doom(bound_ns(), rows, deadline_s)
-                if not (events or self._doomed):
+                loose = self._doom(bound_ns(), removed.rows, deadline_s)
+                if not (loose or self._doomed):
                     break
-                removed = removed.plus(Removed(events=self._remove_events("id", events)))
+                for table, row_ids in loose.items():
+                    removed = removed.plus(self._remove_loose(table, "id", row_ids))
             if self._doomed:
                 removed = removed.plus(self._remove_spans())
         return removed
 
-    def _doom(self, bound: int, removed_rows: int, deadline_s: float) -> list[int]:
-        """Name the traces and events that are to go next, after so many rows; the events' ids are returned."""
-        events: list[int] = []
+    def _doom(self, bound: int, removed_rows: int, deadline_s: float) -> dict[str, list[int]]:
+        """Name what is to go next, after so many rows; the ids of rows outside of traces are returned, by table."""
+        loose: dict[str, list[int]] = {}
         rows = min(max(removed_rows // 4, 1), _GROUP_ROWS)
         while rows > 0:
             try:
                 victim = self.walk.next_victim(bound, deadline_s)
             except LargeTraceError:
-                if not (removed_rows or events or self._doomed):
+                if not (removed_rows or loose or self._doomed):
                     raise
                 break  # the others can go; the next transaction meets the trace first
             if victim is None:
                 break
             self.was_forced = bound == ALL_NS
-            if victim.event_id is not None:
-                events.append(victim.event_id)
-            elif victim.trace_id is not None:
+            if victim.trace_id is None:
+                loose.setdefault(victim.table, []).append(victim.row_id)
+            else:
                 self._doomed[victim.trace_id] = None
             rows -= victim.rows
-        return events
+        return loose
 
     def _remove_spans(self) -> Removed:
-        """The spans of the doomed traces, a slice of them if they are many; with the last ones their events."""
+        """The spans of the doomed traces, a slice of them if they are many; with the last ones what belongs to them."""
         traces = list(self._doomed)
         sql = f"""
             SELECT id, function_id FROM stored_spans
@@ -351,13 +376,14 @@ class Remover:
         for trace_id in traces:
             self.walk.forget(trace_id)
         self._doomed.clear()
-        return Removed(len(traces), len(rows), self._remove_events("trace_id", traces))
+        removed = Removed(len(traces), len(rows))
+        for table in LOOSE_TABLES:
+            removed = removed.plus(self._remove_loose(table, "trace_id", traces))
+        return removed
 
-    def _remove_events(self, column: str, values: Sequence[bytes | int]) -> int:
-        if not values:
-            return 0
-        sql = f"DELETE FROM stored_events WHERE {column} IN ({_places(values)})"  # noqa: S608
-        return self._connection.execute(sql, values).rowcount
+    def _remove_loose(self, table: str, column: str, values: Sequence[bytes | int]) -> Removed:
+        sql = f"DELETE FROM {table} WHERE {column} IN ({_places(values)})"  # noqa: S608
+        return Removed(**{LOOSE_TABLES[table]: self._connection.execute(sql, values).rowcount})
 
     def _drop_unused(self) -> None:
         """Functions that nothing refers to any more, and resources that nothing is old enough to refer to."""
@@ -368,6 +394,11 @@ class Remover:
             self._connection.execute("UPDATE marks SET value = value + 1 WHERE name = 'generation'")
 
 
+def loose_tables(connection: sqlite3.Connection) -> list[str]:
+    """Those of `LOOSE_TABLES` that are there; a file of an older version that is only read has no logs."""
+    return [table for table in LOOSE_TABLES if table != "stored_logs" or has_logs(connection)]
+
+
 def bytes_in_use(connection: sqlite3.Connection) -> int:
     """What the store takes, without the free pages that it will use again."""
     used = pragma(connection, "page_count") - pragma(connection, "freelist_count")
@@ -376,7 +407,11 @@ def bytes_in_use(connection: sqlite3.Connection) -> int:
 
 def _raise_floors(connection: sqlite3.Connection) -> None:
     """Ids that were given stay used, when the rows that bear the highest ones go."""
-    for name, table in (("span_floor", "stored_spans"), ("event_floor", "stored_events")):
+    for name, table in (
+        ("span_floor", "stored_spans"),
+        ("event_floor", "stored_events"),
+        ("log_floor", "stored_logs"),
+    ):
         connection.execute(
             f"UPDATE marks SET value = max(value, (SELECT coalesce(max(id), 0) FROM {table})) WHERE name = ?",  # noqa: S608
             (name,),

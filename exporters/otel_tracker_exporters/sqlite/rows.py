@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from otel_tracker.records import COMPLETED, INT64_MAX, INT64_MIN, EventRecord, SpanRecord, Texts, UnfitRecordError
+from otel_tracker.records import (
+    COMPLETED,
+    INT64_MAX,
+    INT64_MIN,
+    EventRecord,
+    LogRecord,
+    SpanRecord,
+    Texts,
+    UnfitRecordError,
+)
 from otel_tracker.timestamps import format_time
 from otel_tracker_exporters.sqlite.schema import shared
 
@@ -37,8 +46,14 @@ SPAN_COLUMNS = _span_columns(
 EVENT_COLUMNS = "e.name, e.time_ns, e.severity, e.trace_id, e.span_id, e.properties, e.body, e.error, r.attributes"
 """The columns that `event_of` takes, in its order."""
 
+LOG_COLUMNS = "l.logger, l.time_ns, l.severity, l.trace_id, l.span_id, l.attributes, l.body, l.error, r.attributes"
+"""The columns that `log_of` takes, in its order, which is that of events."""
+
 Row = tuple[Any, ...]
-"""The values of one; how many there are says of which kind: as `shared_row`, `span_row` or `event_row` makes them."""
+"""The values of one; how many there are says of which kind: as `shared_row`, `span_row` or `event_row` makes them.
+
+Those of `log_row` are as many as an event's, and mean the same in the same places.
+"""
 
 SHARED_LENGTH, SPAN_LENGTH, EVENT_LENGTH = 10, 18, 9
 
@@ -83,6 +98,11 @@ UPSERT_SPAN = """
 
 INSERT_EVENT = """
     INSERT INTO stored_events (id, name, time_ns, severity, trace_id, span_id, properties, body, error, resource_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+INSERT_LOG = """
+    INSERT INTO stored_logs (id, logger, time_ns, severity, trace_id, span_id, attributes, body, error, resource_id)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
@@ -145,13 +165,24 @@ def own_row(texts: Texts, function_id: int, resource_id: int | None) -> Row:
 
 def event_row(record: EventRecord, resource_id: int | None) -> Row:
     """The values of `INSERT_EVENT` that follow the id."""
+    return _timed_row(record, record.name, record.properties, resource_id)
+
+
+def log_row(record: LogRecord, resource_id: int | None) -> Row:
+    """The values of `INSERT_LOG` that follow the id."""
+    return _timed_row(record, record.logger, record.attributes, resource_id)
+
+
+def _timed_row(
+    record: EventRecord | LogRecord, name: str, attributes: Mapping[str, Any], resource_id: int | None
+) -> Row:
     return (
-        text(record.name),
+        text(name),
         _time_ns(record.time_ns),
         text(record.severity),
         _id_bytes(record.trace_id, 16) if record.trace_id else None,
         _id_bytes(record.span_id, 8) if record.span_id else None,
-        _json_object(record.properties),
+        _json_object(attributes),
         None if record.body is None else json_text(record.body),
         _json_object(record.error),
         resource_id,
@@ -195,6 +226,21 @@ def event_of(row: Sequence[Any]) -> EventRecord:
         trace_id=row[3].hex() if row[3] else "",
         span_id=row[4].hex() if row[4] else "",
         properties=_value_of(row[5], {}),
+        body=_value_of(row[6], None),
+        error=_value_of(row[7], {}),
+        resource=_resource_of(row[8]),
+    )
+
+
+def log_of(row: Sequence[Any]) -> LogRecord:
+    """The record of a row of `LOG_COLUMNS`."""
+    return LogRecord(
+        logger=row[0],
+        time_ns=row[1],
+        severity=row[2],
+        trace_id=row[3].hex() if row[3] else "",
+        span_id=row[4].hex() if row[4] else "",
+        attributes=_value_of(row[5], {}),
         body=_value_of(row[6], None),
         error=_value_of(row[7], {}),
         resource=_resource_of(row[8]),

@@ -1,7 +1,7 @@
 """The tables, indexes and views of a SQLite store, and the version that they bear.
 
-Users' own SQL stands on the views `executions` and `events`: their columns are the keys of the records' JSON, in
-the same order, NULL where a key is absent. Ids are lower-case hex, times are UTC text with nine decimals,
+Users' own SQL stands on the views `executions`, `events` and `logs`: their columns are the keys of the records' JSON,
+in the same order, NULL where a key is absent. Ids are lower-case hex, times are UTC text with nine decimals,
 ``duration_ms`` is a number, and ``args``, ``result``, ``error``, ``attributes``, ``events``, ``links``,
 ``properties``, ``body`` and ``resource`` are JSON text. ``"end"`` is a word of SQL's own and wants its quotes.
 
@@ -12,13 +12,13 @@ empty text for attributes, which is no JSON, has all four from there; any other 
 rows when its spans differ in that.
 
 Each index answers a query: newest first, one function newest first (with all that statistics read), one trace, and the
-same for events. The few spans that are not completed have one of their own, for failures and for statistics. Nothing
-that was stored with a resource is newer than its ``last_ns``: it is not used any more when all that is there is. That
-is NULL, and the resource is kept, where an older version stored it.
+same for events and logs. The few spans that are not completed have one of their own, for failures and for statistics.
+Nothing that was stored with a resource is newer than its ``last_ns``: it is not used any more when all that is there
+is. That is NULL, and the resource is kept, where an older version stored it.
 
-The ids of spans and events tell in which order they were stored, and are never used twice: what follows a store
+The ids of spans, events and logs tell in which order they were stored, and are never used twice: what follows a store
 remembers the last one that it saw. ``marks`` keeps what must outlive the rows:
-- ``span_floor``, ``event_floor``: ids at or below were used, even where no row bears them any more;
+- ``span_floor``, ``event_floor``, ``log_floor``: ids at or below were used, even where no row bears them any more;
 - ``generation``: raised when rows of ``functions`` or ``resources`` are removed, whose ids a writer may remember;
 - ``store``: a random number, by which a file that took another's place is told from it (0 in a migrated file);
 - ``keeper``: until when (nanoseconds since the epoch) one process has taken it on itself to remove what is too old.
@@ -29,11 +29,15 @@ from __future__ import annotations
 APPLICATION_ID = 0x4F54_544B
 """``OTTK``: says that a SQLite file is a store of ours; https://www.sqlite.org/pragma.html#pragma_application_id."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Kept as ``PRAGMA user_version``; a file with a higher one is neither read nor written."""
 
 SHARING_VERSION = 3
 """From this version on spans share what their row of ``functions`` holds; readers take older files as they are."""
+
+
+LOGS_VERSION = 4
+"""From this version on there is a table of logs."""
 
 
 def _time_text(column: str) -> str:
@@ -58,6 +62,21 @@ _FUNCTIONS = """(
         scope TEXT NOT NULL DEFAULT '',
         attributes TEXT NOT NULL DEFAULT '',
         UNIQUE (module, function, name, kind, status_code, scope, attributes)
+    )
+    """
+
+_LOGS_TABLE = """
+    CREATE TABLE stored_logs (
+        id INTEGER PRIMARY KEY,
+        logger TEXT NOT NULL,
+        time_ns INTEGER NOT NULL,
+        severity TEXT NOT NULL,
+        trace_id BLOB,
+        span_id BLOB,
+        attributes TEXT,
+        body TEXT,
+        error TEXT,
+        resource_id INTEGER REFERENCES resources (id)
     )
     """
 
@@ -102,12 +121,21 @@ _TABLES = (
         resource_id INTEGER REFERENCES resources (id)
     )
     """,
+    _LOGS_TABLE,
 )
 
 _MARKS = "CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
 _FIRST_MARKS = "INSERT INTO marks VALUES ('span_floor', 0), ('event_floor', 0), ('generation', 0), ('keeper', 0)"
 
+_FIRST_LOG_MARK = "INSERT INTO marks VALUES ('log_floor', 0)"
+
 _RESOURCES_BY_LAST = "CREATE INDEX resources_by_last ON resources (last_ns)"
+
+_LOG_INDEXES = (
+    "CREATE INDEX logs_by_time ON stored_logs (time_ns)",
+    "CREATE INDEX logs_by_logger ON stored_logs (logger, time_ns)",
+    "CREATE INDEX logs_by_trace ON stored_logs (trace_id) WHERE trace_id IS NOT NULL",
+)
 
 _INDEXES = (
     "CREATE INDEX spans_by_start ON stored_spans (start_ns)",
@@ -117,6 +145,7 @@ _INDEXES = (
     "CREATE INDEX events_by_name ON stored_events (name, time_ns)",
     "CREATE INDEX events_by_trace ON stored_events (trace_id) WHERE trace_id IS NOT NULL",
     _RESOURCES_BY_LAST,
+    *_LOG_INDEXES,
 )
 
 _EXECUTIONS = f"""
@@ -163,14 +192,31 @@ _EVENTS = f"""
     LEFT JOIN resources AS r ON r.id = e.resource_id
     """  # noqa: S608
 
+_LOGS = f"""
+    CREATE VIEW logs AS SELECT
+        nullif(l.severity, '') AS severity,
+        l.body AS body,
+        nullif(l.logger, '') AS logger,
+        {_time_text("l.time_ns")} AS time,
+        CASE WHEN l.trace_id IS NOT NULL THEN lower(hex(l.trace_id)) END AS trace_id,
+        CASE WHEN l.span_id IS NOT NULL THEN lower(hex(l.span_id)) END AS span_id,
+        l.attributes AS attributes,
+        l.error AS error,
+        r.attributes AS resource
+    FROM stored_logs AS l
+    LEFT JOIN resources AS r ON r.id = l.resource_id
+    """  # noqa: S608
+
 CREATE_STATEMENTS = (
     *_TABLES,
     _MARKS,
     _FIRST_MARKS,
+    _FIRST_LOG_MARK,
     "INSERT INTO marks VALUES ('store', random())",
     *_INDEXES,
     _EXECUTIONS,
     _EVENTS,
+    _LOGS,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
@@ -189,6 +235,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "DROP INDEX IF EXISTS events_by_resource",
         _EXECUTIONS,
     ),
+    3: (_LOGS_TABLE, *_LOG_INDEXES, _FIRST_LOG_MARK, _LOGS),
 }
 """What makes a file of the next version of one of this version. No step may rebuild a table of spans or events or an
 index on one: a file of a gigabyte is migrated while other processes wait for it."""

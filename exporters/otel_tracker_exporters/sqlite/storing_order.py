@@ -1,8 +1,8 @@
 """What a store holds in the order in which it was stored: positions, and pages between them.
 
 Writers give ids in ascending order and one transaction at a time, so that whoever has seen an id has seen all below it.
-Spans and events have ids of their own, hence a position is a pair of them, with the number of the store: a position of
-another file, or of the one that lay there before, means the beginning.
+Spans, events and logs have ids of their own, hence a position is one of each, with the number of the store: a position
+of another file, or of the one that lay there before, means the beginning.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ import heapq
 import re
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
 from otel_tracker.errors import QueryError
 from otel_tracker.following import Stored
-from otel_tracker.records import INT64_MIN, EventRecord, SpanRecord
+from otel_tracker.records import INT64_MIN, Record
 from otel_tracker_exporters.sqlite.database import pragma
 from otel_tracker_exporters.sqlite.foreign import Rows
-from otel_tracker_exporters.sqlite.queries import select_spans
-from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, in_int64
+from otel_tracker_exporters.sqlite.queries import has_logs, select_spans
+from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, LOG_COLUMNS, in_int64
 
 PAGE_ROWS = 500
 _PAGE_BYTES = 2 * 1024 * 1024
-"""So many spans and so many events are in memory at a time, and no more than the row that goes beyond these bytes."""
+"""So many of each kind are in memory at a time, and no more than the row that goes beyond these bytes."""
 
-_POSITION = re.compile(r"(-?\d{1,19}):(\d{1,19}):(\d{1,19})")
+# Without the last part as versions wrote it that knew no logs.
+_POSITION = re.compile(r"(-?\d{1,19}):(\d{1,19}):(\d{1,19})(?::(\d{1,19}))?")
 
 _SPANS_AFTER = "s.id > ? ORDER BY s.id LIMIT ?"
 _EVENTS = f"""
@@ -35,20 +36,30 @@ _EVENTS = f"""
     LEFT JOIN resources AS r ON r.id = e.resource_id
     WHERE e.id > ? ORDER BY e.id LIMIT ?
     """  # noqa: S608
-_SPAN_TIMES = "SELECT coalesce(end_ns, start_ns), id, 1 FROM stored_spans ORDER BY id DESC LIMIT ?"
-_EVENT_TIMES = "SELECT time_ns, id, 0 FROM stored_events ORDER BY id DESC LIMIT ?"
+_LOGS = f"""
+    SELECT {LOG_COLUMNS}, l.id FROM stored_logs AS l
+    LEFT JOIN resources AS r ON r.id = l.resource_id
+    WHERE l.id > ? ORDER BY l.id LIMIT ?
+    """  # noqa: S608
+_SPAN_TIMES = "SELECT coalesce(end_ns, start_ns), id, 'span_id' FROM stored_spans ORDER BY id DESC LIMIT ?"
+_EVENT_TIMES = "SELECT time_ns, id, 'event_id' FROM stored_events ORDER BY id DESC LIMIT ?"
+_LOG_TIMES = "SELECT time_ns, id, 'log_id' FROM stored_logs ORDER BY id DESC LIMIT ?"
 _EXTENT = """
     SELECT (SELECT coalesce(min(id), 1) FROM stored_spans), (SELECT coalesce(min(id), 1) FROM stored_events),
            (SELECT coalesce(max(id), 0) FROM stored_spans), (SELECT coalesce(max(id), 0) FROM stored_events)
     """
+_LOG_EXTENT = """
+    SELECT (SELECT coalesce(min(id), 1) FROM stored_logs), (SELECT coalesce(max(id), 0) FROM stored_logs)
+    """
 
 
 class Position(NamedTuple):
-    """After which span and which event of which store to go on."""
+    """After which span, event and log of which store to go on."""
 
     store: int = 0
     span_id: int = 0
     event_id: int = 0
+    log_id: int = 0
 
     @classmethod
     def parsed(cls, position: str | None) -> Position:
@@ -58,15 +69,15 @@ class Position(NamedTuple):
         match = _POSITION.fullmatch(position)
         if match is None:
             raise QueryError(f"The position is {position[:60]!r}; expected one that this kind of store gave.")
-        return cls(*(in_int64(int(part)) for part in match.groups()))
+        return cls(*(in_int64(int(part)) for part in match.groups("0")))
 
     def __str__(self) -> str:
         """The text that `parsed` takes."""
-        return f"{self.store}:{self.span_id}:{self.event_id}"
+        return f"{self.store}:{self.span_id}:{self.event_id}:{self.log_id}"
 
     def distance_from(self, first: Position) -> int:
         """How many ids lie between."""
-        return max(self.span_id - first.span_id, 0) + max(self.event_id - first.event_id, 0)
+        return sum(max(here - there, 0) for here, there in zip(self[1:], first[1:], strict=True))
 
 
 class Page(NamedTuple):
@@ -84,9 +95,15 @@ def read_page(connection: sqlite3.Connection, after: Position, rows: Rows) -> Pa
         after = Position(store)
     spans = _rows_after(connection, f"{select_spans(connection)}{_SPANS_AFTER}", after.span_id)
     events = _rows_after(connection, _EVENTS, after.event_id)
+    logs = _rows_after(connection, _LOGS, after.log_id) if has_logs(connection) else _Rows(deque(), False)
     connection.execute("ROLLBACK")
     stored, end = [], None
-    for record, end in _merged(after, spans, events, rows):
+    kinds = (
+        _Kind("event_id", events, _time_ns, rows.event),
+        _Kind("log_id", logs, _time_ns, rows.log),
+        _Kind("span_id", spans, _end_ns, rows.span),
+    )
+    for record, end in _merged(after, kinds):
         if record is not None:
             stored.append(Stored(record, str(end)))
     return Page(stored, end)
@@ -96,8 +113,10 @@ def position_before_last(connection: sqlite3.Connection, count: int) -> str | No
     """The position with ``count`` records behind it; None when the store holds fewer."""
     connection.execute("BEGIN")
     _, last = extent_of(connection)
+    # Of equal times the one first that `_merged` gives last.
+    statements = (_SPAN_TIMES, *((_LOG_TIMES,) if has_logs(connection) else ()), _EVENT_TIMES)
     times = heapq.merge(
-        *(connection.execute(sql, (count,)) for sql in (_SPAN_TIMES, _EVENT_TIMES)),
+        *(connection.execute(sql, (count,)) for sql in statements),
         key=lambda row: _number(row[0]),
         reverse=True,
     )
@@ -106,8 +125,8 @@ def position_before_last(connection: sqlite3.Connection, count: int) -> str | No
         row = next(times, None)
         if row is None:
             return None
-        _, number, is_span = row
-        position = position._replace(**{"span_id" if is_span else "event_id": number - 1})
+        _, number, kind = row
+        position = position._replace(**{kind: number - 1})
     return str(position)
 
 
@@ -115,7 +134,9 @@ def extent_of(connection: sqlite3.Connection) -> tuple[Position, Position]:
     """The positions before the first record and after the last."""
     store = _store_of(connection)
     first_span, first_event, last_span, last_event = connection.execute(_EXTENT).fetchone()
-    return Position(store, first_span - 1, first_event - 1), Position(store, last_span, last_event)
+    first_log, last_log = connection.execute(_LOG_EXTENT).fetchone() if has_logs(connection) else (1, 0)
+    first, last = (first_span - 1, first_event - 1, first_log - 1), (last_span, last_event, last_log)
+    return Position(store, *first), Position(store, *last)
 
 
 class _Rows(NamedTuple):
@@ -123,6 +144,15 @@ class _Rows(NamedTuple):
 
     rows: deque[tuple[Any, ...]]
     is_cut: bool
+
+
+class _Kind(NamedTuple):
+    """One kind of records: its part of a position, the next rows, when one was stored, and what makes its record."""
+
+    part: str
+    next: _Rows
+    time_ns: Callable[[Sequence[Any]], int]
+    record: Callable[[Sequence[Any]], Record | None]
 
 
 def _rows_after(connection: sqlite3.Connection, sql: str, after_id: int) -> _Rows:
@@ -137,32 +167,32 @@ def _rows_after(connection: sqlite3.Connection, sql: str, after_id: int) -> _Row
     return _Rows(rows, len(rows) == PAGE_ROWS)
 
 
-def _merged(
-    after: Position, spans: _Rows, events: _Rows, rows: Rows
-) -> Iterator[tuple[SpanRecord | EventRecord | None, Position]]:
-    """Spans at their end and events at their time, each kind by id, until a kind that was cut is used up.
+def _merged(after: Position, kinds: Sequence[_Kind]) -> Iterator[tuple[Record | None, Position]]:
+    """Spans at their end, events and logs at their time, each kind by id, until a kind that was cut is used up.
 
-    What is left of the other kind comes with the next page; so the order is the same whoever reads from wherever.
+    What is left of the others comes with the next page; so the order is the same whoever reads from wherever.
     """
     position = after
-    while spans.rows or events.rows:
-        if any(kind.is_cut and not kind.rows for kind in (spans, events)):
+    while waiting := [kind for kind in kinds if kind.next.rows]:
+        if any(kind.next.is_cut and not kind.next.rows for kind in kinds):
             return
-        record: SpanRecord | EventRecord | None
-        if _is_span_next(spans.rows, events.rows):
-            row = spans.rows.popleft()
-            record, position = rows.span(row), position._replace(span_id=row[-1])
-        else:
-            row = events.rows.popleft()
-            record, position = rows.event(row), position._replace(event_id=row[-1])
-        yield record, position
+        kind = waiting[0] if len(waiting) == 1 else min(waiting, key=_next_time_ns)
+        row = kind.next.rows.popleft()
+        position = position._replace(**{kind.part: row[-1]})
+        yield kind.record(row), position
 
 
-def _is_span_next(spans: Sequence[tuple[Any, ...]], events: Sequence[tuple[Any, ...]]) -> bool:
-    if not spans or not events:
-        return bool(spans)
-    start_ns, end_ns = spans[0][8:10]
-    return _number(start_ns if end_ns is None else end_ns) < _number(events[0][1])
+def _next_time_ns(kind: _Kind) -> int:
+    return kind.time_ns(kind.next.rows[0])
+
+
+def _end_ns(row: Sequence[Any]) -> int:
+    start_ns, end_ns = row[8:10]
+    return _number(start_ns if end_ns is None else end_ns)
+
+
+def _time_ns(row: Sequence[Any]) -> int:
+    return _number(row[1])
 
 
 def _number(value: Any) -> int:

@@ -24,6 +24,7 @@ from otel_tracker_exporters.sqlite.keeping import Keeper
 from otel_tracker_exporters.sqlite.log import LogBound
 from otel_tracker_exporters.sqlite.rows import (
     INSERT_EVENT,
+    INSERT_LOG,
     INSERT_MANY_SHARED,
     INSERT_SHARED,
     ROWS_AT_ONCE,
@@ -42,6 +43,10 @@ _LAST_IDS = """
         (SELECT coalesce(max(id), 0) FROM stored_spans),
         (SELECT value FROM marks WHERE name = 'span_floor'),
         max((SELECT coalesce(max(id), 0) FROM stored_events), (SELECT value FROM marks WHERE name = 'event_floor'))
+"""
+
+_LAST_LOG_ID = """
+    SELECT max((SELECT coalesce(max(id), 0) FROM stored_logs), (SELECT value FROM marks WHERE name = 'log_floor'))
 """
 
 # Connections that a fork handed to this process: to use or even to close one would harm the parent's
@@ -65,7 +70,7 @@ class _LastIds(NamedTuple):
 
 
 class SqliteWriter(StoreWriter):
-    """Writes spans and events into the file at an absolute path; see the module's docstring.
+    """Writes spans, events and logs into the file at an absolute path; see the module's docstring.
 
     A ``keeper`` removes after a batch what has become too much or too old; without one everything is kept.
     """
@@ -192,6 +197,7 @@ def _insert(connection: sqlite3.Connection, batch: Batch, last_ids: _LastIds) ->
                 connection.executemany(UPSERT_SPAN, _numbered(rows, last_id))
             last_id += len(rows)
         connection.executemany(INSERT_EVENT, _numbered(batch.events, last_ids.event))
+        connection.executemany(INSERT_LOG, _numbered_logs(connection, batch))
     except RECORD_FAULTS:
         return False
     return True
@@ -208,7 +214,8 @@ def _insert_with_care(connection: sqlite3.Connection, batch: Batch, last_ids: _L
     """Insert rows that may be there, or that no table can hold; returns what was wrong with the latter."""
     spans = [row_of_shared(row) if len(row) == SHARED_LENGTH else row for row in batch.spans]
     faults = _insert_all_or_each(connection, UPSERT_SPAN, _numbered(spans, last_ids.span))
-    return faults + _insert_all_or_each(connection, INSERT_EVENT, _numbered(batch.events, last_ids.event))
+    faults += _insert_all_or_each(connection, INSERT_EVENT, _numbered(batch.events, last_ids.event))
+    return faults + _insert_all_or_each(connection, INSERT_LOG, _numbered_logs(connection, batch))
 
 
 def _insert_all_or_each(connection: sqlite3.Connection, sql: str, rows: Sequence[Row]) -> list[Exception]:
@@ -229,3 +236,8 @@ def _insert_all_or_each(connection: sqlite3.Connection, sql: str, rows: Sequence
 
 def _numbered(rows: Sequence[Row], last_id: int) -> list[Row]:
     return [(row_id, *row) for row_id, row in enumerate(rows, last_id + 1)]
+
+
+def _numbered_logs(connection: sqlite3.Connection, batch: Batch) -> list[Row]:
+    """The logs with their ids; where there are none, nobody looks for the last one."""
+    return _numbered(batch.logs, connection.execute(_LAST_LOG_ID).fetchone()[0]) if batch.logs else []
