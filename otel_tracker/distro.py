@@ -21,10 +21,14 @@ from otel_tracker.instrumentors import DJANGO, trigger_of
 ENVIRONMENT_DEFAULTS = {
     # The stable HTTP conventions; the instrumentors still write the old names unless told.
     "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
-    # Log records that are no events are not stored; its handler also breaks the exit of Python 3.12.0 to 3.12.2
-    # (open-telemetry/opentelemetry-python#4752).
-    "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION": "false",
 }
+
+LOG_HANDLER = "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION"
+"""Whether upstream's instrumentor of ``logging`` hands each log record to OpenTelemetry, which it does unless told.
+
+We tell it to only where log records are stored. Its handler also breaks the exit of Python 3.12.0 to 3.12.2
+(open-telemetry/opentelemetry-python#4752).
+"""
 
 _OWN = "otel_tracker"
 
@@ -54,6 +58,8 @@ class OtelTrackerDistro(BaseDistro):  # type: ignore[misc] # the base is not typ
         """
         if not self._has_work:
             return
+        if LOG_HANDLER not in os.environ:  # now, because the configurator says what is wrong with the settings
+            os.environ[LOG_HANDLER] = "true" if _stores_logs() else "false"
         trigger = trigger_of(entry_point)
         if entry_point.module == DJANGO:
             activate = _django_activation(entry_point, kwargs)
@@ -63,6 +69,12 @@ class OtelTrackerDistro(BaseDistro):  # type: ignore[misc] # the base is not typ
             activate()
         else:
             deferring.defer(_said_if_it_fails(entry_point, activate), until=trigger, own_module=entry_point.module)
+
+
+def _stores_logs() -> bool:
+    from otel_tracker.settings import LOGS_STORE
+
+    return LOGS_STORE.read()
 
 
 def _activation(entry_point: EntryPoint, options: dict[str, Any]) -> Callable[[], None]:

@@ -30,6 +30,7 @@ NEEDED = {
     "docs/command-line.md": ("flask",),
     "docs/converting.md": ("opentelemetry.exporter.otlp.proto.http",),
     "docs/frameworks.md": ("flask", "fastapi", "django", "httpx"),
+    "docs/logs.md": ("opentelemetry.instrumentation.logging",),
     "docs/troubleshooting.md": ("flask",),
 }
 """What a page's blocks need beside the core install."""
