@@ -84,11 +84,11 @@ class RecordLogExporter(LogRecordExporter):
     def __init__(self, writer: StoreWriter, *, store_logs: bool | None = None) -> None:
         self.destination = writer.location
         self._writer = writer
-        self._stores_logs = LOGS_STORE.read(store_logs)
+        self.takes_logs = LOGS_STORE.read(store_logs)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Store what is to be stored of the log records; as `RecordSpanExporter.export`."""
-        is_stored = self._writer.write(_log_records(batch, with_logs=self._stores_logs))
+        is_stored = self._writer.write(_log_records(batch, with_logs=self.takes_logs))
         return LogRecordExportResult.SUCCESS if is_stored else LogRecordExportResult.FAILURE
 
     def shutdown(self) -> None:

@@ -22,6 +22,7 @@ from opentelemetry import trace
 from opentelemetry._logs import LogRecord
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 
+from otel_tracker import current
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.event_routes import Route
 from otel_tracker.feeding import fed_destination
@@ -87,7 +88,7 @@ class EventRouter(LogRecordProcessor):
         try:
             log = log_record.log_record
             name, fed = log.event_name, fed_destination()
-            ways = (self._by_name.get(name) or self._ways_for(name)) if name else self._for_logs
+            ways = (self._by_name.get(name) or self._ways_for(name)) if name else self._ways_for_logs()
             snapshot = draw = None
             for way in ways:
                 branch = way.branch
@@ -107,7 +108,7 @@ class EventRouter(LogRecordProcessor):
 
     def enabled(self, *, event_name: str | None = None, **kwargs: Any) -> bool:
         """Whether a log record of this name would go anywhere."""
-        return bool(self._ways_for(event_name) if event_name else self._for_logs)
+        return bool(self._ways_for(event_name) if event_name else self._ways_for_logs())
 
     def shutdown(self) -> None:
         """Shut down every branch."""
@@ -130,6 +131,12 @@ class EventRouter(LogRecordProcessor):
                 self._by_name.clear()
             found = self._by_name[name] = self._decided(name)
         return found
+
+    def _ways_for_logs(self) -> tuple[_Way, ...]:
+        """Those of log records that are no events: none for what is logged while something is delivered."""
+        if self._for_logs and current.get().get(current.SUPPRESS_KEY):
+            return ()
+        return self._for_logs
 
     def _decided(self, name: str) -> tuple[_Way, ...]:
         routed = {branch for branch in self.branches if branch.route is not None and branch.route.matches(name)}

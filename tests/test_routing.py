@@ -332,3 +332,16 @@ def test_any_routes_are_read_or_refused(value: Any) -> None:
     for route in routes:
         assert isinstance(route.matches("user.x"), bool)
     assert json.dumps(repr(routes))
+
+
+def test_what_is_logged_while_something_is_delivered_is_not_delivered(routed: Any) -> None:
+    """An HTTP client's debug messages cannot feed the exporter that uses it."""
+    from opentelemetry._logs import get_logger
+    from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+    got = routed("a=user.*")
+    get_logger("urllib3").emit(body="outside")
+    with suppress_instrumentation():
+        get_logger("urllib3").emit(body="inside")
+        track("user.seen")
+    assert {name: len(names) for name, names in got().items()} == {"a": 2, "b": 2, "c": 2}
