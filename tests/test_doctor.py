@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import Ended, install_fake_distribution, run, span_names
 
-from otel_tracker.doctor.findings import Finding
+from otel_tracker.doctor.findings import PROBLEM, Finding
 from otel_tracker.doctor.installed import check_instrumentors, check_selections
 from otel_tracker.doctor.stored import check_destinations, check_settings, check_store
 from otel_tracker.records import SpanRecord
@@ -188,3 +188,14 @@ def test_instrumentors_say_when_they_become_active(monkeypatch: pytest.MonkeyPat
     assert said["instrumentor redis"] == "It is activated when redis is imported."
     assert said["instrumentor django"] == "It is activated when Django reads its middleware."
     assert said["instrumentor pika"] == said["instrumentor threading"] == "It is loaded at start."
+
+
+def test_routes_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which events go where, and a destination that nobody provides."""
+    monkeypatch.setenv(
+        "OTEL_TRACKER_EVENTS_ROUTES", "logging=error.* level=WARNING sample=0.5;jsonl enabled=no;loging=*"
+    )
+    found = {finding.subject: finding for finding in check_destinations()}
+    assert found["route to logging"].sentence == "Events error.* go there, level warning, a sample of 0.5."
+    assert found["route to jsonl"].sentence == "It is not enabled: no event goes there."
+    assert found["route to loging"].verdict == PROBLEM

@@ -38,7 +38,6 @@ AFTER_SHUTDOWN = "after_shutdown"
 # What is kept of the exit's time for an exporter that does not answer: first it is asked to close, which ends the
 # waiting of most, then what is left goes on disk.
 _LAST_SHARE = 0.2
-_FORK_WAIT_S = 0.1
 # While a burst lasts, the thread leaves the interpreter to the program between batches; the rest lies safe on disk.
 _BURST_REST_S = 0.03
 _PARK_WAIT_S = 0.2
@@ -148,19 +147,33 @@ class Lane(Generic[Item]):
         self._is_hurried = self._is_closed
         self.hurry()
 
-    def pause(self) -> None:
-        """Let the thread deliver what waits and end, if it can at once: a fork is safest, and silent, without it."""
-        thread = self._thread
-        if thread is None or self._pid != _getpid() or thread is threading.current_thread():
+    def begin_pause(self) -> None:
+        """Ask the thread to deliver what waits and to end, if it can at once; `pause` waits for that."""
+        if self._thread_of_others() is not None:
+            with self._told:
+                self._is_pausing = True
+                self._wake.set()
+
+    def pause(self, end_by_s: float) -> None:
+        """Let the thread have ended, if it can until then: a fork is safest, and silent, without it."""
+        thread = self._thread_of_others()
+        if thread is None:
+            self._is_pausing = False
             return
         with self._told:
             self._is_pausing = True
             self._wake.set()
-            self._wait(lambda: self._thread is not thread, time.monotonic() + _FORK_WAIT_S)
+            self._wait(lambda: self._thread is not thread, end_by_s)
             self._is_pausing = False
         if self._thread is not thread:
-            thread.join(_FORK_WAIT_S)
+            thread.join(lanes.FORK_WAIT_S)
             _wait_for_its_end(thread)
+
+    def _thread_of_others(self) -> threading.Thread | None:
+        """The thread of this process that delivers, unless it is the one that runs."""
+        thread = self._thread
+        is_ours = self._pid == _getpid() and thread is not threading.current_thread()
+        return thread if is_ours else None
 
     def resume(self) -> None:
         """Go on after a fork, when there is something to deliver."""
@@ -392,6 +405,6 @@ class Lane(Generic[Item]):
 
 def _wait_for_its_end(thread: threading.Thread) -> None:
     """Wait for the system's thread, which outlives the interpreter's a little until 3.12, whose `fork` counts those."""
-    task, end_by_s = f"/proc/self/task/{thread.native_id}", time.monotonic() + _FORK_WAIT_S
+    task, end_by_s = f"/proc/self/task/{thread.native_id}", time.monotonic() + lanes.FORK_WAIT_S
     while os.path.exists(task) and time.monotonic() < end_by_s:
         time.sleep(0)

@@ -33,8 +33,11 @@ class AnyLane(Protocol):
     def go_on(self) -> None:
         """Work again after that."""
 
-    def pause(self) -> None:
-        """Stop working for a fork."""
+    def begin_pause(self) -> None:
+        """Begin to stop for a fork."""
+
+    def pause(self, end_by_s: float) -> None:
+        """Have stopped for a fork, or go on regardless, by ``end_by_s`` of `time.monotonic`."""
 
     def resume(self) -> None:
         """Go on after it."""
@@ -46,6 +49,9 @@ class AnyLane(Protocol):
         """Say what has become of everything that was put in."""
         ...
 
+
+FORK_WAIT_S = 0.1
+"""How long a fork waits for deliveries that are under way, whatever they are to."""
 
 _REST_S = 1.0
 _REPORT_REST_S = 5.0
@@ -154,7 +160,10 @@ def forget_closed() -> None:
 
 
 def _pause() -> None:
-    _each(lambda lane: lane.pause(), "pausing for a fork")
+    """All lanes stop at the same time, so that several which cannot cost no more than one."""
+    _each(lambda lane: lane.begin_pause(), "beginning to pause for a fork")
+    end_by_s = time.monotonic() + FORK_WAIT_S
+    _each(lambda lane: lane.pause(end_by_s), "pausing for a fork")
 
 
 def _resume() -> None:

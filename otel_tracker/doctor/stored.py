@@ -9,6 +9,7 @@ from otel_tracker import settings
 from otel_tracker.destinations import LOGS_GROUP, TRACES_GROUP, entry_point_of, unknown_destination
 from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
 from otel_tracker.errors import OtelTrackerError, SettingError, StoreNotFoundError
+from otel_tracker.event_routes import Route
 from otel_tracker.setting_sources import Setting
 from otel_tracker.stores import default_place
 
@@ -36,6 +37,20 @@ def check_destinations() -> Iterator[Finding]:
         )
     for name in names:
         yield _destination(name)
+    for route in settings.EVENTS_ROUTES.read():
+        yield _route(route)
+
+
+def _route(route: Route) -> Finding:
+    subject, variable = f"route to {route.destination}", settings.EVENTS_ROUTES.variable
+    if entry_point_of(route.destination, LOGS_GROUP) is None:
+        return Finding(subject, PROBLEM, unknown_destination(route.destination, LOGS_GROUP, variable))
+    if not route.is_enabled:
+        return Finding(subject, OK, "It is not enabled: no event goes there.")
+    said = [f"Events {', '.join(route.events) or 'of no name'} go there"]
+    said += [f"level {route.level}"] if route.level else []
+    said += [f"a sample of {route.sample_ratio:g}"] if route.sample_ratio is not None else []
+    return Finding(subject, OK, f"{', '.join(said)}.")
 
 
 def check_store() -> Iterator[Finding]:
