@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any
 
-from otel_tracker.capture.compiling import function_code
 from otel_tracker.capture.json_text import encoded
+from otel_tracker.compiling import function_code
 
 Writer = Callable[[Any, list[int], int], "str | None"]
 """Takes a value, a list of the one number of entries that may still come, and how many levels may.

@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from otel_tracker.capture import Rules
-from otel_tracker.capture.compiling import function_code
+from otel_tracker.compiling import function_code
 
 
 class Place(NamedTuple):
