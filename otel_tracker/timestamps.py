@@ -14,6 +14,8 @@ from otel_tracker.errors import QueryError
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+NINE_DIGITS = 100_000_000
+"""The smallest number of so many."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _TEXT = re.compile(
@@ -29,7 +31,26 @@ _AGE_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w":
 def format_time(time_unix_ns: int) -> str:
     """RFC 3339 text in UTC with nanoseconds, e.g. ``2026-11-22T10:15:30.123456789Z``."""
     seconds, nanoseconds = divmod(time_unix_ns, NS_PER_S)
-    return f"{_text_of_seconds(seconds)}.{nanoseconds:09d}Z"
+    # Nine times of ten there are nine digits; to fill them up takes three times as long.
+    return f"{_text_of_seconds(seconds)}.{nanoseconds if nanoseconds >= NINE_DIGITS else f'{nanoseconds:09d}'}Z"
+
+
+def milliseconds_text(duration_ns: int) -> str:
+    """A duration as JSON says it in milliseconds, as a float: ``0.5``, ``21.767``.
+
+    It is ``repr(duration_ns / 1_000_000)`` at half the cost. No two decimal numbers of up to 15 digits are the same
+    float, so the shortest text of one is the number itself; from 100 ns on ``repr`` writes it without an exponent.
+    """
+    if not 100 <= duration_ns < 10**15:
+        return repr(duration_ns / NS_PER_MS)
+    digits = str(duration_ns)
+    if duration_ns < NS_PER_MS:
+        return _BEFORE_NS[len(digits)] + digits.rstrip("0")
+    return f"{digits[:-6]}.{digits[-6:].rstrip('0') or '0'}"
+
+
+_BEFORE_NS = ("", "", "", "0.000", "0.00", "0.0", "0.")
+"""What stands before so many digits of nanoseconds to make milliseconds of them."""
 
 
 def parse_time(text: str) -> int:

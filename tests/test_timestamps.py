@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otel_tracker import timestamps
 from otel_tracker.errors import QueryError
-from otel_tracker.timestamps import NS_PER_S, format_time, parse_time, time_bound, to_datetime
+from otel_tracker.timestamps import NS_PER_S, format_time, milliseconds_text, parse_time, time_bound, to_datetime
 
 NOON_NS = 1_795_348_800 * NS_PER_S
 FIRST_NS = -62_135_596_800 * NS_PER_S
@@ -36,6 +36,8 @@ def test_texts_sort_as_the_times_do(times_ns: list[int]) -> None:
     [
         (0, "1970-01-01T00:00:00.000000000Z"),
         (NOON_NS + 123_456_789, "2026-11-22T12:00:00.123456789Z"),
+        (NOON_NS + 100_000_000, "2026-11-22T12:00:00.100000000Z"),
+        (NOON_NS + 99_999_999, "2026-11-22T12:00:00.099999999Z"),
         (-1, "1969-12-31T23:59:59.999999999Z"),
         (FIRST_NS, "0001-01-01T00:00:00.000000000Z"),
         (LAST_NS, "9999-12-31T23:59:59.999999999Z"),
@@ -44,6 +46,15 @@ def test_texts_sort_as_the_times_do(times_ns: list[int]) -> None:
 def test_time_is_utc_text_with_nine_decimals(time_ns: int, text: str) -> None:
     """The form is RFC 3339's, of one fixed width."""
     assert format_time(time_ns) == text
+
+
+DIGITS = st.integers(0, 19).flatmap(lambda count: st.integers(-1, 10**count + 1))
+
+
+@given(DIGITS | DIGITS.map(lambda duration_ns: duration_ns * 1_000_000))
+def test_milliseconds_are_what_a_json_encoder_writes(duration_ns: int) -> None:
+    """A line made of texts says the same duration as one made of numbers, to the last digit."""
+    assert milliseconds_text(duration_ns) == repr(duration_ns / 1_000_000)
 
 
 @pytest.mark.parametrize(
