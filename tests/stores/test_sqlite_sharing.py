@@ -12,7 +12,15 @@ import pytest
 
 from otel_tracker.records import Labels, SpanRecord, Texts
 from otel_tracker.stores import open_store
-from otel_tracker_exporters.sqlite.rows import EVENT_LENGTH, SHARED_LENGTH, SPAN_LENGTH, event_row, shared_row, span_row
+from otel_tracker_exporters.sqlite.rows import (
+    EVENT_LENGTH,
+    SHARED_LENGTH,
+    SPAN_LENGTH,
+    Above,
+    event_row,
+    shared_row,
+    span_row,
+)
 from otel_tracker_exporters.sqlite.writer import SqliteWriter
 
 from .helpers import StoreUnderTest, ids, make_event, make_span
@@ -161,10 +169,35 @@ def test_kind_is_asked_for_whoever_holds_it(store: StoreUnderTest) -> None:
     assert ids(reader.query_executions("total", kind="internal")) == [shared_span(1).span_id]
 
 
+def test_spans_of_several_traces_parents_functions_and_resources_keep_apart(store: StoreUnderTest) -> None:
+    """What is remembered of the span before is that of the next one only where it is the same."""
+    resources = (RESOURCE, {"service.name": "bank"}, {})
+    spans = [
+        shared_span(
+            n,
+            trace_id=f"{n // 4 + 1:032x}",
+            parent_span_id=f"{n % 3 + 7:016x}" if n % 3 else "",
+            name=f"shop.{n % 5}",
+            scope=f"scope {n % 2}",
+            start_ns=n if n % 7 else 10**18,
+            end_ns=10**18 + n,
+            resource=resources[n // 5 % 3],
+        )
+        for n in range(1, 100)
+    ]
+    write(store, *map(texts_of, spans))
+    assert stored(store) == spans
+    found = dict(select(store.path, "SELECT attributes, last_ns FROM resources"))
+    newest = {
+        json.dumps(r, separators=(",", ":")): max(s.start_ns for s in spans if s.resource == r) for r in resources
+    }
+    assert found == {text: time_ns for text, time_ns in newest.items() if text != "{}"}
+
+
 def test_the_length_of_a_row_says_of_which_kind_it_is() -> None:
     """The three kinds of rows are told apart by it."""
     rows = (
-        shared_row(texts_of(shared_span(1)), 1, None),
+        shared_row(texts_of(shared_span(1)), Above.of(1, 0), 1, None),
         span_row(shared_span(1), 1, None),
         event_row(make_event(1), 1),
     )

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 from otel_tracker.records import INT64_MIN, EventRecord, Labels, LogRecord, SpanRecord, Texts
@@ -18,6 +19,7 @@ from otel_tracker_exporters.sqlite.rows import (
     EVENT_LENGTH,
     SHARED_LENGTH,
     SPAN_LENGTH,
+    Above,
     Row,
     event_row,
     json_text,
@@ -43,7 +45,8 @@ RECORD_FAULTS = (
 )
 
 _MAX_KNOWN_FUNCTIONS = 10_000
-_TIME_AT = {SHARED_LENGTH: 4, SPAN_LENGTH: 6, EVENT_LENGTH: 1}
+_TIME_OF = {SHARED_LENGTH: itemgetter(4), SPAN_LENGTH: itemgetter(6), EVENT_LENGTH: itemgetter(1)}
+_RESOURCE_ID_OF = itemgetter(-1)
 
 _GENERATION = "SELECT value FROM marks WHERE name = 'generation'"
 _ANY_FUNCTION = "SELECT id FROM functions WHERE (module, function, name) = (?, ?, ?) LIMIT 1"
@@ -55,6 +58,11 @@ _FUNCTION = """
     SELECT id FROM functions
     WHERE (module, function, name, kind, status_code, scope, attributes) = (?, ?, ?, ?, ?, ?, ?)
 """
+
+_Last = tuple[Labels | None, str, str, "Mapping[str, Any] | None", int, "int | None"]
+"""Labels, status code, scope and resource of a span, by identity; the ids of its function and its resource."""
+
+_NO_LAST: _Last = (None, "", "", None, 0, None)
 
 
 @dataclass
@@ -74,10 +82,9 @@ class Batch:
     def last_times(self) -> list[tuple[int, int]]:
         """The time of the newest row of each resource, and the resource's id."""
         newest_ns: dict[int | None, int] = {}
-        for row in chain(self.spans, self.events, self.logs):
-            time_ns, number = row[_TIME_AT[len(row)]], row[-1]
-            if time_ns > newest_ns.get(number, INT64_MIN):
-                newest_ns[number] = time_ns
+        for length, rows in groupby(chain(self.spans, self.events, self.logs), len):
+            for number, run in groupby(rows, _RESOURCE_ID_OF):
+                newest_ns[number] = max(newest_ns.get(number, INT64_MIN), *map(_TIME_OF[length], run))
         return [(time_ns, number) for number, time_ns in newest_ns.items() if number is not None]
 
 
@@ -101,16 +108,29 @@ def batch_of(records: Iterable[Item], names: Names) -> Batch:
 
 
 def _texts_row(texts: Texts, names: Names) -> Row:
-    resource_id = names.resource_id(texts[12])
     if texts[8]:
-        return own_row(texts, names.function_id(texts[3]), resource_id)
-    return shared_row(texts, names.shared_id(texts), resource_id)
+        return own_row(texts, names.function_id(texts[3]), names.resource_id(texts[12]))
+    trace_id, parent = texts[0], texts[2]
+    above = names.above  # spans of a trace, and of a caller, come one after another
+    if above[0] != trace_id or above[1] != parent:
+        above = names.above = Above.of(trace_id, parent)
+    last = names.last
+    if texts[3] is last[0] and texts[10] is last[1] and texts[11] is last[2] and texts[12] is last[3]:
+        return shared_row(texts, above, last[4], last[5])
+    function_id, resource_id = names.shared_id(texts), names.resource_id(texts[12])
+    names.last = (texts[3], texts[10], texts[11], texts[12], function_id, resource_id)
+    return shared_row(texts, above, function_id, resource_id)
 
 
 class Names:
-    """The ids of functions and resources, as one connection has seen them; begins a transaction for new ones."""
+    """The ids of functions and resources, as one connection has seen them; begins a transaction for new ones.
+
+    ``above`` and ``last`` are those of the last span that shares what it can: of the next one they are mostly the same.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.above = Above.of(0, 0)
+        self.last: _Last = _NO_LAST
         self._connection = connection
         self._functions: dict[tuple[str, ...], int] = {}
         self._shared: dict[tuple[Labels, str, str], int] = {}
@@ -130,6 +150,7 @@ class Names:
         self._functions.clear()
         self._shared.clear()
         self._resource = None
+        self.last = _NO_LAST
 
     def function_id(self, record: SpanRecord | Labels) -> int:
         """The id of a row that bears the names of a function."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_tracker.records import (
     COMPLETED,
@@ -133,17 +133,35 @@ def span_row(record: SpanRecord, function_id: int, resource_id: int | None) -> R
     )
 
 
-def shared_row(texts: Texts, function_id: int, resource_id: int | None) -> Row:
+class Above(NamedTuple):
+    """Which trace and parent a span belongs to (0: it has none), as numbers and as what is bound."""
+
+    trace_id: int
+    parent: int
+    trace_bytes: bytearray
+    parent_bytes: bytearray | None
+
+    @classmethod
+    def of(cls, trace_id: int, parent: int) -> Above:
+        """With what is bound made of the numbers."""
+        parent_bytes = bytearray(parent.to_bytes(8, "big")) if parent else None
+        return cls(trace_id, parent, bytearray(trace_id.to_bytes(16, "big")), parent_bytes)
+
+
+def shared_row(texts: Texts, above: Above, function_id: int, resource_id: int | None) -> Row:
     """The values of `INSERT_SHARED`, of a span that has in common with others of its function what can be."""
-    trace_id, span_id, parent, _, start_ns, end_ns, args, result, _, events, _, _, _ = texts
+    _, span_id, _, _, start_ns, end_ns, args, result, _, events, _, _, _ = texts
+    if not INT64_MIN <= start_ns <= end_ns <= INT64_MAX:
+        start_ns, end_ns = _time_ns(start_ns), _time_ns(end_ns)
+    args = f"{{{args}}}" if args else ""
     return (
-        bytearray(trace_id.to_bytes(16, "big")),
+        above[2],
         bytearray(span_id.to_bytes(8, "big")),
-        bytearray(parent.to_bytes(8, "big")) if parent else None,
+        above[3],
         function_id,
-        _time_ns(start_ns),
-        _time_ns(end_ns),
-        written(f"{{{args}}}") if args else "",
+        start_ns,
+        end_ns,
+        args if args.isascii() else written(args),
         written(result) if result else "",
         written(f"[{events}]") if events else "",
         resource_id,
@@ -158,7 +176,7 @@ def row_of_shared(row: Row) -> Row:
 
 def own_row(texts: Texts, function_id: int, resource_id: int | None) -> Row:
     """As `span_row`, of texts with attributes that are the span's own."""
-    row = row_of_shared(shared_row(texts, function_id, resource_id))
+    row = row_of_shared(shared_row(texts, Above.of(texts[0], texts[2]), function_id, resource_id))
     attributes, code, scope = written(f"{{{texts[8]}}}"), texts[10], text(texts[11])
     return (*row[:4], texts[3].kind, *row[5:11], attributes, *row[12:14], code, "", scope, resource_id)
 
