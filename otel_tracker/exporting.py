@@ -113,6 +113,7 @@ def _span_records(spans: Sequence[ReadableSpan]) -> Iterator[SpanRecord]:
 
 
 def _span_texts(spans: Sequence[ReadableSpan], texts: SpanTexts) -> Iterator[SpanRecord | Texts]:
+    texts.renew()
     for span in spans:
         try:
             found = texts.of(span)

@@ -13,6 +13,7 @@ from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otel_tracker import attributes as keys
+from otel_tracker.captured_texts import Member, StrangeError, captured_reader, scalar_text
 from otel_tracker.from_otel import from_json
 from otel_tracker.recording import event_fields, resource_fields
 from otel_tracker.records import INT64_MAX, INT64_MIN, Labels, Texts
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.trace import SpanKind, Status
 
+    from otel_tracker.captured_texts import Reader
     from otel_tracker.redaction import Redactor
 
 _SHORT = 128  # of a text that is remembered
 _MAX_REMEMBERED = 4_096
+_MAX_READERS = 1_024  # of a kilobyte and a half each
+_MAX_READERS_EACH = 16  # of a function: an argument that is a number or None makes two
+_SIGHTINGS = 32  # of spans without a reader, before one is made: that takes about as long as to do without, so often
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
 
@@ -61,8 +66,27 @@ class _Memory(NamedTuple):
     texts: dict[str, str]
 
 
-class _StrangeError(Exception):
-    """A span that is to become a record."""
+class _Function:
+    """What all spans of a function have in common, and how their arguments are read.
+
+    ``read`` is the reader that fitted last, ``seen`` how many spans had none; ``memory`` knows the static attributes.
+    """
+
+    __slots__ = ("kind", "labels", "memory", "name", "read", "readers", "seen", "static")
+
+    def __init__(self, static: Mapping[str, Any], name: str, kind: SpanKind, labels: Labels, memory: _Memory) -> None:
+        self.static = static
+        self.name = name
+        self.kind = kind
+        self.labels = labels
+        self.memory = memory
+        self.read: Reader = _fits_none
+        self.readers: dict[tuple[str, ...], Reader] = {}
+        self.seen = 0
+
+
+def _fits_none(attributes: Mapping[str, Any]) -> None:
+    """The reader of a function that has none."""
 
 
 class SpanTexts:
@@ -73,15 +97,23 @@ class SpanTexts:
         self._captured = _Memory({}, {})
         self._foreign = _Memory({}, {})
         self._labels: dict[_Label, tuple[SpanKind, Labels]] = {}
-        self._functions: dict[int, tuple[Mapping[str, Any], str, SpanKind, Labels, _Memory]] = {}
+        self._functions: dict[int, _Function] = {}
+        self._readers = 0
         self._status: object = None
         self._code = ""
+        self._resource: object = None
+        self._resource_fields: Mapping[str, Any] = {}
+        self._scope: object = None
+        self._scope_name = ""
 
-    def of(self, span: ReadableSpan) -> Texts | None:
-        """The texts of a span, or None for one that is to become a record. May raise what reading a span raises."""
+    def renew(self) -> None:
+        """Forget what was found harmless when the settings have been read again; to be called before each batch."""
         redact = redactor()
         if redact is not self._redacting:
             self._forget(redact)
+
+    def of(self, span: ReadableSpan) -> Texts | None:
+        """The texts of a span, or None for one that is to become a record. May raise what reading a span raises."""
         own_parts = getattr(span, "parts", None)
         parts: Parts = parts_of(span) if own_parts is None else own_parts()
         context, parent, name, kind, attributes, start_ns, end_ns, status, events, links, scope, resource, static = (
@@ -93,18 +125,20 @@ class SpanTexts:
             return None
         try:
             if static is None:
-                rest, arguments, result, function, module = self._members(_plain(attributes), self._foreign)
-                labels = self._labels_of(name, kind, function, module)
+                rest, members, results, function, module = self._members(_plain(attributes), self._foreign)
+                labels, own = self._labels_of(name, kind, function, module), ",".join(rest)
+                arguments, result = ",".join(members), results[0] if results else None
             else:
                 known = self._functions.get(id(static))
-                if known is None or known[0] is not static or known[1] != name or known[2] is not kind:
+                if known is None or known.static is not static or known.name != name or known.kind is not kind:
                     known = self._new_function(static, name, kind)
-                labels = known[3]
-                rest, arguments, result, _, _ = self._members(attributes, known[4])
-                if rest:  # somebody has reached into the span, past its methods
-                    return None
-        except _StrangeError:
+                labels, own = known.labels, ""
+                arguments, result = known.read(attributes) or self._captured_members(attributes, known)
+        except StrangeError:
             return None
+        if resource is not self._resource or scope is not self._scope:
+            self._resource, self._resource_fields = resource, resource_fields(resource)
+            self._scope, self._scope_name = scope, "" if scope is None else scope.name
         return (
             context[0],  # by position, since the names are properties and a call costs as much as a look into a dict
             context[1],
@@ -112,26 +146,48 @@ class SpanTexts:
             labels,
             start_ns,
             end_ns,
-            ",".join(arguments),
-            result[0] if result else None,
-            ",".join(rest),
+            arguments,
+            result,
+            own,
             ",".join([self._event(event) for event in events]) if events else "",
             self._code,
-            "" if scope is None else scope.name,
-            resource_fields(resource),
+            self._scope_name,
+            self._resource_fields,
         )
 
-    def _new_function(
-        self, static: Mapping[str, Any], name: str, kind: SpanKind
-    ) -> tuple[Mapping[str, Any], str, SpanKind, Labels, _Memory]:
+    def _new_function(self, static: Mapping[str, Any], name: str, kind: SpanKind) -> _Function:
         """What the static attributes of a function come to."""
         rest, _, _, function, module = self._members(static, self._captured)
         labels = self._labels_of(name, kind, function, module)._replace(attributes=",".join(rest))
         if len(self._functions) >= _MAX_REMEMBERED:
-            self._functions.clear()
+            self._forget_functions()
         memory = _Memory(dict.fromkeys(static, _SETTLED), self._captured.texts)
-        known = self._functions[id(static)] = static, name, kind, labels, memory
+        known = self._functions[id(static)] = _Function(static, name, kind, labels, memory)
         return known
+
+    def _captured_members(self, attributes: Mapping[str, Any], known: _Function) -> tuple[str, str | None]:
+        """Arguments and result where the reader that fitted last does not fit; of what is often there, one is made."""
+        known.read = known.readers.get(tuple(attributes), known.read)
+        found = known.read(attributes)
+        if found is not None:
+            return found
+        rest, arguments, results, _, _ = self._members(attributes, known.memory)
+        if rest:  # somebody has reached into the span, past its methods
+            raise StrangeError
+        known.seen += 1
+        if known.seen >= _SIGHTINGS and len(known.readers) < _MAX_READERS_EACH and self._readers < _MAX_READERS:
+            self._readers += 1
+            known.read = known.readers[tuple(attributes)] = self._new_reader(attributes, known.memory.roles)
+        return ",".join(arguments), results[0] if results else None
+
+    def _new_reader(self, attributes: Mapping[str, Any], roles: dict[str, _Role]) -> Reader:
+        """A reader for spans of a function whose attributes have these keys."""
+        members = []
+        for key, value in attributes.items():
+            place, label, is_json = roles.get(key) or self._new_role(key, roles)
+            if place in (_ARGUMENTS, _RESULT):
+                members.append(Member(key, label, is_json, value))
+        return captured_reader(tuple(attributes), members)
 
     def _members(self, attributes: Mapping[str, Any], memory: _Memory) -> tuple[list[str], ...]:
         """The encoded attributes, arguments and result; as they are, the names of function and module."""
@@ -151,15 +207,13 @@ class SpanTexts:
                     text = (texts.get(value) if len(value) <= _SHORT else None) or self._new_text(value, texts)
                 members[place].append(name + text)
             elif is_taken:
-                raise _StrangeError
-            elif (kind is int and INT64_MIN <= value <= INT64_MAX) or (kind is float and value - value == 0.0):
-                members[place].append(f"{name}{value!r}")
-            elif kind is bool:
-                members[place].append(f"{name}true" if value else f"{name}false")
+                raise StrangeError
+            elif kind is int and INT64_MIN <= value <= INT64_MAX:
+                members[place].append(f"{name}{value}")
             else:
-                raise _StrangeError
+                members[place].append(name + scalar_text(value))
         if len(members[_RESULT]) > 1:
-            raise _StrangeError
+            raise StrangeError
         return members
 
     def _event(self, event: Event) -> str:
@@ -167,17 +221,17 @@ class SpanTexts:
         try:
             members = self._members(_plain(event.attributes), self._foreign)
             if members[_ARGUMENTS] or members[_RESULT] or members[_FUNCTION] or members[_MODULE]:
-                raise _StrangeError
-        except _StrangeError:
+                raise StrangeError
+        except StrangeError:
             return _encode(event_fields(event, self._redacting))
         inside = f',"attributes":{{{",".join(members[_ATTRIBUTES])}}}' if members[_ATTRIBUTES] else ""
         return f'{{"name":{encode_basestring(event.name)},"time":"{format_time(event.timestamp)}"{inside}}}'
 
     def _new_role(self, key: str, roles: dict[str, _Role]) -> _Role:
         if key == keys.RECORD or type(key) is not str:
-            raise _StrangeError
+            raise StrangeError
         if roles is self._foreign.roles and self._redacting.is_secret_key(key):
-            raise _StrangeError
+            raise StrangeError
         if len(roles) >= _MAX_REMEMBERED:
             settled = dict.fromkeys((known for known in roles if roles[known] is _SETTLED), _SETTLED)
             roles.clear()
@@ -217,7 +271,12 @@ class SpanTexts:
             memory.roles.clear()
             memory.texts.clear()
         self._labels.clear()
+        self._forget_functions()
+        self._resource, self._resource_fields = None, {}
+
+    def _forget_functions(self) -> None:
         self._functions.clear()
+        self._readers = 0
 
 
 def _plain(attributes: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -264,5 +323,5 @@ def _function_in(full_name: str, module: str) -> str:
         return ""
     function = full_name.removeprefix(f"{module}.")
     if not module or not function or function == full_name:
-        raise _StrangeError
+        raise StrangeError
     return function

@@ -60,8 +60,20 @@ def line_by_record(span: ReadableSpan) -> Any:
 
 
 def assert_equal(spans: Sequence[ReadableSpan], *, all_by_texts: bool = False) -> None:
-    """Every span says the same either way, key by key and in the same order."""
-    texts, lines = SpanTexts(), SpanLines()
+    """Every span says the same either way, key by key and in the same order; also by what is compiled for its keys."""
+    assert_equal_by(SpanTexts(), spans, all_by_texts=all_by_texts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("otel_tracker.span_texts._SIGHTINGS", 1)
+        assert_equal_by(SpanTexts(), spans, all_by_texts=all_by_texts)
+        assert_equal_by(COMPILED, spans, all_by_texts=all_by_texts)  # for values of other kinds, mostly
+
+
+COMPILED = SpanTexts()
+
+
+def assert_equal_by(texts: SpanTexts, spans: Sequence[ReadableSpan], *, all_by_texts: bool) -> None:
+    texts.renew()
+    lines = SpanLines()
     for ended in [*spans, *spans]:  # the second time from what is remembered
         found = line_by_texts(ended, texts, lines)
         if found is None:
@@ -101,6 +113,48 @@ def test_captured_arguments_and_results_are_the_same(
     named.pop("first", None)
     work(first, *more, password=password, **named)
     assert_equal(keep.ended)
+
+
+def test_arguments_whose_kinds_change_are_the_same(keep: Keep) -> None:
+    """A function that is called with numbers, texts, records and nothing by turns, often enough to be compiled."""
+    odd = (1, 2**62, -(2**63), 2**63, 0.5, float("nan"), True, None, "é", "\ud800", [1], {"a": 1}, b"x", "{v0}%s{{")
+    for number in range(10 * len(odd)):
+        work(odd[number % len(odd)], *odd[: number % 3], password=SECRET, user=number % 7 and odd[number % 11])
+    assert_equal(keep.ended)
+
+
+def test_functions_with_many_kinds_of_arguments_are_not_compiled_for_ever(keep: Keep) -> None:
+    """Each argument that is now and then nothing doubles what there is to compile; some are left out, and right."""
+
+    @traced
+    def place(a: Any, b: Any, c: Any, d: Any, e: Any) -> None:
+        pass
+
+    for number in range(64):
+        place(*((number if number >> bit & 1 else None) for bit in range(5)))
+    texts, lines = SpanTexts(), SpanLines()
+    for _ in range(3):
+        assert [line_by_texts(ended, texts, lines) for ended in keep.ended] == list(map(line_by_record, keep.ended))
+    (known,) = texts._functions.values()
+    assert len(known.readers) == 16
+
+
+def test_settings_that_were_read_again_hold_from_the_next_batch(
+    keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was remembered as harmless is searched again when something else has become a secret."""
+    tracer = trace.get_tracer("somebody.else")
+    exporter = JsonlSpanExporter(path=tmp_path / "x.jsonl")
+    for _ in range(2):
+        keep.ended.clear()
+        tracer.start_span("x", attributes={"note": "walrus"}).end()
+        exporter.export(keep.ended)
+        monkeypatch.setenv("OTEL_TRACKER_REDACT_VALUES", "wal.us")
+        lifecycle.forget_cached_settings()
+    exporter.shutdown()
+    with open_store(exporter.path) as reader:
+        found = [stored.attributes["note"] for stored in reader.query_executions(limit=None)]
+    assert sorted(found) == ["[redacted]", "walrus"]
 
 
 @pytest.mark.parametrize("engine", ["lean", "sdk"])
@@ -233,6 +287,20 @@ def test_what_somebody_wrote_past_the_methods_of_a_span_is_redacted(keep: Keep) 
     ended._attributes["url.full"] = f"https://me:{SECRET}@example/"  # type: ignore[index]
     assert SpanTexts().of(ended) is None
     assert SECRET not in json.dumps(line_by_record(ended))
+
+
+def test_what_replaces_an_attribute_of_a_compiled_span_is_redacted(keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attributes are as many as those it was compiled for, and others."""
+    monkeypatch.setattr("otel_tracker.span_texts._SIGHTINGS", 1)
+    texts = SpanTexts()
+    for replaced in ("", "code.line.number", "otel_tracker.args.first"):
+        keep.ended.clear()
+        work("x")
+        (ended,) = keep.ended
+        if replaced:
+            ended._attributes["url.full"] = ended._attributes.pop(replaced) and f"password={SECRET}"  # type: ignore[index,union-attr]
+        assert (texts.of(ended) is None) is bool(replaced)
+    assert_equal(keep.ended)
 
 
 @pytest.mark.parametrize(("make", "ending"), [(JsonlSpanExporter, "jsonl"), (sqlite_exporter, "db")])

@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from otel_tracker.capture.json_text import encoded
-from otel_tracker.compiling import function_code
+from otel_tracker.compiling import function_code, with_texts
 
 Writer = Callable[[Any, list[int], int], "str | None"]
 """Takes a value, a list of the one number of entries that may still come, and how many levels may.
@@ -53,14 +53,9 @@ def shape_writer(sample: dict[str, Any], max_items: int, names: Mapping[str, Any
     shape = _Shape(max_items)
     body = shape.dict_lines(0, sample, 0, found="return ", missed="return None")
     source = "\n    ".join(["def shape(v0, left, levels):", f"if levels < {shape.levels}: return None", *body])
-    code = function_code(source.replace("ENTRIES", str(shape.entries)))
-    code = code.replace(co_consts=tuple(shape.labels.get(_as_name(one), one) for one in code.co_consts))
+    code = with_texts(function_code(source.replace("ENTRIES", str(shape.entries))), shape.labels)
     writer: Writer = FunctionType(code, {**names, **shape.keys, **_NAMES})
     return writer
-
-
-def _as_name(constant: object) -> str:
-    return constant if type(constant) is str else ""
 
 
 class _Shape:
