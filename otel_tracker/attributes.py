@@ -31,6 +31,19 @@ HTTP_REQUEST_METHOD: Final = "http.request.method"
 HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
 HTTP_ROUTE: Final = "http.route"
 URL_PATH: Final = "url.path"
+URL_QUERY: Final = "url.query"
+CLIENT_ADDRESS: Final = "client.address"
+USER_AGENT_ORIGINAL: Final = "user_agent.original"
+HTTP_REQUEST_HEADER: Final = "http.request.header"
+# What instrumentors write instead unless OTEL_SEMCONV_STABILITY_OPT_IN says otherwise.
+HTTP_METHOD: Final = "http.method"
+HTTP_TARGET: Final = "http.target"
+HTTP_USER_AGENT: Final = "http.user_agent"
+HTTP_CLIENT_IP: Final = "http.client_ip"
+
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/enduser/ and .../deployment/ (development)
+ENDUSER_ID: Final = "enduser.id"
+DEPLOYMENT_ENVIRONMENT_NAME: Final = "deployment.environment.name"
 
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/ user/, session/ (development) and server/ (stable)
 USER_ID: Final = "user.id"
@@ -51,6 +64,11 @@ OUTCOME_CANCELLED: Final = "cancelled"
 REQUEST_ID: Final = "otel_tracker.request_id"
 # JSON text with what of a stored record OpenTelemetry cannot say; only what is written out or replayed ever has it.
 RECORD: Final = "otel_tracker.record"
+
+# The whole name of an event whose name was too long for a server.
+EVENT_NAME: Final = "otel_tracker.event_name"
+# How many texts were cut on their way to a server that bounds them.
+CUT_TEXTS: Final = "otel_tracker.cut_texts"
 
 # Which process a span runs in that has only begun; see `otel_tracker.presence`.
 PROCESS: Final = "otel_tracker.process"

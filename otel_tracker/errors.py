@@ -19,6 +19,13 @@ class SettingError(OtelTrackerError, ValueError):
         self.variable = variable
 
 
+class MissingSettingError(OtelTrackerError, ValueError):
+    """A feature needs a setting that has no default and was not given."""
+
+    def __init__(self, what: str, variable: str, fix: str) -> None:
+        super().__init__(f"{what} needs {variable}, which is not set. {fix}")
+
+
 class UnknownSettingError(OtelTrackerError, TypeError):
     """`configure()` was given a keyword that no setting bears."""
 
@@ -41,6 +48,12 @@ class StoreUnwritableError(OtelTrackerError):
 
 class UnknownStoreError(OtelTrackerError, ValueError):
     """No installed store knows the scheme or the file ending."""
+
+
+class UnknownDestinationError(OtelTrackerError, ValueError):
+    """No installed package provides the destination that was named."""
+
+    exit_code = 2
 
 
 class QueryError(OtelTrackerError, ValueError):

@@ -6,6 +6,7 @@ The settings file is YAML, one mapping an area: ``sqlite: {path: traces.db}`` se
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,7 @@ CONFIG_FILE_VARIABLE = "OTEL_TRACKER_CONFIG_FILE"
 CONFIG_FILE_FIX = f"Name an existing file, or unset it to use {SETTINGS_FILE_NAME} in the project."
 _PROJECT_MARKS = ("pyproject.toml", "setup.py", ".git")
 _UNSET = object()
+_CREDENTIALS = re.compile(r"://[^/\s@]*@")
 
 KNOWN_NAMES: set[str] = set()
 """The name of every setting that there is."""
@@ -64,7 +66,13 @@ class Setting(Generic[T]):
         try:
             return self.parse(value)
         except (ValueError, TypeError):
-            raise SettingError(source, "***" if self.secret else value, self.expected, self.fix) from None
+            raise SettingError(source, self.shown(value), self.expected, self.fix) from None
+
+    def shown(self, value: object) -> object:
+        """The value fit for people: ``***`` for a secret, a url without its user and password."""
+        if self.secret:
+            return "***"
+        return _CREDENTIALS.sub("://***@", value) if isinstance(value, str) else value
 
     def _usable(self, value: object, source: str) -> T:
         try:

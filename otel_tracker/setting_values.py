@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+from urllib.parse import urlsplit
 
 JSONL_FORMATS = ("record", "otlp")
 SPAN_ENGINES = LEAN, SDK = ("lean", "sdk")
+UMAMI_DIALECTS = ("umami", "posthog")
 
 _BYTE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
@@ -97,6 +99,28 @@ def parse_jsonl_format(value: object) -> str:
 def parse_span_engine(value: object) -> str:
     """One of the engines that make spans, in lower case."""
     return _one_of(SPAN_ENGINES, value)
+
+
+def parse_umami_dialect(value: object) -> str:
+    """One of the languages of analytics servers, in lower case."""
+    return _one_of(UMAMI_DIALECTS, value)
+
+
+def parse_endpoint(value: object) -> str:
+    """An ``http://`` or ``https://`` URL with a host."""
+    text = parse_text(value)
+    parts = urlsplit(text)  # ValueError for half an IPv6 address, and with `port` for one that is no number
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError(text)
+    return text
+
+
+def parse_header(value: object) -> str:
+    """Text that can be the value of an HTTP header: printable ASCII."""
+    text = parse_text(value)
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError(text)
+    return text
 
 
 def _one_of(words: tuple[str, ...], value: object) -> str:

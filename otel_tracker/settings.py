@@ -7,7 +7,7 @@ switches the rest off. `python -m otel_tracker.settings` prints the table that `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from otel_tracker import setting_sources as sources
@@ -24,6 +24,8 @@ from otel_tracker.setting_values import (
     parse_bool,
     parse_bytes,
     parse_days,
+    parse_endpoint,
+    parse_header,
     parse_jsonl_format,
     parse_level,
     parse_names,
@@ -31,6 +33,7 @@ from otel_tracker.setting_values import (
     parse_seconds,
     parse_span_engine,
     parse_text,
+    parse_umami_dialect,
     parse_whole,
 )
 
@@ -41,10 +44,17 @@ def _bool(name: str, variable: str, default: bool, sentence: str, fallbacks: tup
 
 
 def _text(
-    name: str, variable: str, expected: str, sentence: str, *, secret: bool = False, fallbacks: tuple[str, ...] = ()
+    name: str,
+    variable: str,
+    expected: str,
+    sentence: str,
+    *,
+    secret: bool = False,
+    fallbacks: tuple[str, ...] = (),
+    parse: Callable[[Any], str] = parse_text,
 ) -> Setting[str | None]:
     fix = f"Set it to {expected}, or unset it."
-    return Setting(name, variable, None, parse_text, expected, fix, sentence, secret, fallbacks)
+    return Setting(name, variable, None, parse, expected, fix, sentence, secret, fallbacks)
 
 
 EXPORTERS: Setting[tuple[str, ...]] = Setting(
@@ -52,10 +62,10 @@ EXPORTERS: Setting[tuple[str, ...]] = Setting(
     "OTEL_TRACES_EXPORTER",
     ("sqlite",),
     parse_names,
-    "names such as sqlite, jsonl, console, otlp or none, comma-separated",
+    "names such as sqlite, jsonl, umami, console, otlp or none, comma-separated",
     "Set it to sqlite, or unset it.",
-    "Where spans and events go: `sqlite`, `jsonl`, `console`, `otlp`, `none` or another exporter's entry point, "
-    "comma-separated.",
+    "Where spans and events go: `sqlite`, `jsonl`, `umami`, `console`, `otlp`, `none` or another exporter's entry "
+    "point, comma-separated.",
 )
 SERVICE_NAME: Setting[str | None] = Setting(
     "service_name",
@@ -300,6 +310,7 @@ UMAMI_ENDPOINT = _text(
     "the URL of an Umami server, such as https://umami.example.com",
     "The server that the `umami` destination sends to.",
     fallbacks=("UMAMI_API_URL",),
+    parse=parse_endpoint,
 )
 UMAMI_WEBSITE_ID = _text(
     "umami_website_id",
@@ -322,18 +333,20 @@ UMAMI_API_KEY = _text(
     "Sent as `x-umami-api-key` (Umami Cloud); a server of your own needs none.",
     secret=True,
     fallbacks=("UMAMI_API_KEY",),
+    parse=parse_header,
 )
 UMAMI_USER_AGENT = _text(
     "umami_user_agent",
     "OTEL_TRACKER_UMAMI_USER_AGENT",
     "a User-Agent that Umami's bot filter lets through",
     "The User-Agent of the `umami` destination; unset, one that the bot filters of all versions let through.",
+    parse=parse_header,
 )
 UMAMI_DIALECT = Setting(
     "umami_dialect",
     "OTEL_TRACKER_UMAMI_DIALECT",
     "umami",
-    parse_text,
+    parse_umami_dialect,
     "umami or posthog",
     "Set it to umami, or unset it.",
     "What the server of the `umami` destination speaks: `umami` or `posthog`.",
@@ -352,6 +365,21 @@ UMAMI_SPANS: Setting[tuple[str, ...]] = Setting(
     "globs of span names, comma-separated",
     "Set it to globs such as checkout.*, or unset it.",
     "Spans that are sent to Umami as events, by globs on their names.",
+)
+UMAMI_ATTRIBUTES: Setting[tuple[str, ...]] = Setting(
+    "umami_attributes",
+    "OTEL_TRACKER_UMAMI_ATTRIBUTES",
+    ("*",),
+    parse_names,
+    "globs of attribute names, comma-separated",
+    "Set it to globs such as *,!internal.*, or unset it.",
+    "Which attributes are sent to Umami, by globs on their names; one that begins with `!` keeps them out.",
+)
+UMAMI_FORWARD_CLIENT = _bool(
+    "umami_forward_client",
+    "OTEL_TRACKER_UMAMI_FORWARD_CLIENT",
+    False,
+    "Whether address and User-Agent of the visitor (`client.address`, `user_agent.original`) are sent to Umami.",
 )
 UMAMI_HASH_KEY = _text(
     "umami_hash_key",
@@ -416,6 +444,8 @@ TABLE: tuple[Setting[Any], ...] = (
     UMAMI_DIALECT,
     UMAMI_PAGE_VIEWS,
     UMAMI_SPANS,
+    UMAMI_ATTRIBUTES,
+    UMAMI_FORWARD_CLIENT,
     UMAMI_HASH_KEY,
     UMAMI_AT_LEAST_ONCE,
     UMAMI_TIMEOUT_S,
@@ -442,7 +472,11 @@ def set_arguments(arguments: Mapping[str, object]) -> None:
 
 def effective() -> dict[str, object]:
     """The value in force of each setting by name, secrets as ``***``."""
-    return {setting.name: "***" if setting.secret and setting.is_set() else setting.read() for setting in TABLE}
+    return {
+        setting.name: setting.shown(value) if setting.is_set() else value
+        for setting in TABLE
+        for value in (setting.read(),)
+    }
 
 
 def markdown_table() -> str:

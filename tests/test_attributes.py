@@ -7,8 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from opentelemetry.semconv._incubating.attributes import session_attributes, telemetry_attributes, user_attributes
+from opentelemetry.semconv._incubating.attributes import (
+    deployment_attributes,
+    enduser_attributes,
+    session_attributes,
+    telemetry_attributes,
+    user_attributes,
+)
+from opentelemetry.semconv._incubating.attributes import http_attributes as earlier_http_attributes
 from opentelemetry.semconv.attributes import (
+    client_attributes,
     code_attributes,
     error_attributes,
     exception_attributes,
@@ -16,6 +24,7 @@ from opentelemetry.semconv.attributes import (
     server_attributes,
     service_attributes,
     url_attributes,
+    user_agent_attributes,
 )
 
 import otel_tracker
@@ -37,9 +46,19 @@ CONVENTIONS = {
     "HTTP_RESPONSE_STATUS_CODE": http_attributes.HTTP_RESPONSE_STATUS_CODE,
     "HTTP_ROUTE": http_attributes.HTTP_ROUTE,
     "URL_PATH": url_attributes.URL_PATH,
-    "USER_ID": user_attributes.USER_ID,
-    "SESSION_ID": session_attributes.SESSION_ID,
+    "URL_QUERY": url_attributes.URL_QUERY,
     "SERVER_ADDRESS": server_attributes.SERVER_ADDRESS,
+    "CLIENT_ADDRESS": client_attributes.CLIENT_ADDRESS,
+    "USER_AGENT_ORIGINAL": user_agent_attributes.USER_AGENT_ORIGINAL,
+    "HTTP_REQUEST_HEADER": http_attributes.HTTP_REQUEST_HEADER_TEMPLATE,
+    "HTTP_METHOD": earlier_http_attributes.HTTP_METHOD,
+    "HTTP_TARGET": earlier_http_attributes.HTTP_TARGET,
+    "HTTP_USER_AGENT": earlier_http_attributes.HTTP_USER_AGENT,
+    "HTTP_CLIENT_IP": earlier_http_attributes.HTTP_CLIENT_IP,
+    "USER_ID": user_attributes.USER_ID,
+    "ENDUSER_ID": enduser_attributes.ENDUSER_ID,
+    "SESSION_ID": session_attributes.SESSION_ID,
+    "DEPLOYMENT_ENVIRONMENT_NAME": deployment_attributes.DEPLOYMENT_ENVIRONMENT_NAME,
 }
 NO_KEYS = {"PREFIX", "SCOPE", "OUTCOME_CLOSED", "OUTCOME_CANCELLED", "EXCEPTION_EVENT"}
 """What stands in the table without being a key: parts of keys, values of keys, the name of an event."""

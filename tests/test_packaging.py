@@ -22,12 +22,15 @@ ENTRY_POINTS = {
     ("opentelemetry_environment_variables", "otel_tracker"),
     ("opentelemetry_traces_exporter", "otel_tracker_sqlite"),
     ("opentelemetry_traces_exporter", "otel_tracker_jsonl"),
+    ("opentelemetry_traces_exporter", "otel_tracker_umami"),
     ("opentelemetry_logs_exporter", "otel_tracker_sqlite"),
     ("opentelemetry_logs_exporter", "otel_tracker_jsonl"),
     ("opentelemetry_logs_exporter", "otel_tracker_logging"),
+    ("opentelemetry_logs_exporter", "otel_tracker_umami"),
     ("otel_tracker_store", "sqlite"),
     ("otel_tracker_store", "jsonl"),
     ("otel_tracker_store", "otlp"),
+    ("otel_tracker_doctor", "umami"),
 }
 
 # An extra appears with the code behind it, never before.

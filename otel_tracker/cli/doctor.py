@@ -12,6 +12,7 @@ from rich.text import Text
 from otel_tracker.cli.options import example, json_option
 from otel_tracker.cli.output import console_for, print_json_lines
 from otel_tracker.cli.text import visible
+from otel_tracker.doctor.asked import check_destination
 from otel_tracker.doctor.delivered import check_delivery
 from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
 from otel_tracker.doctor.installed import check_instrumentors, check_launcher, check_selections, check_versions
@@ -35,17 +36,21 @@ _CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
 _STYLES = {OK: "green", NOTE: "yellow", PROBLEM: "bold red"}
 
 
-@click.command(epilog=example("find out why there are no spans", "otel-tracker doctor"))
+@click.command(epilog=example("see whether events arrive in Umami", "otel-tracker doctor umami"))
+@click.argument("name", required=False)
 @json_option
-def doctor(*, as_json: bool) -> None:
+def doctor(*, name: str | None, as_json: bool) -> None:
     """Say what is active and what is not, and prove it with a probe span.
 
     Looks at the launcher, at the installed distros, exporters and instrumentors, at the settings in the environment,
     at the store, and at what waits for a destination or was dropped; then starts a small program under
     opentelemetry-instrument, whose span every destination has to take, and reads it back. The exit status is 1 when a
     problem was found.
+
+    With the NAME of a destination that can be asked (umami), sends one probe event there and says what the server did
+    with it.
     """
-    findings = [finding for check in _CHECKS for finding in check()]
+    findings = list(check_destination(name)) if name else [finding for check in _CHECKS for finding in check()]
     if as_json:
         print_json_lines(findings)
     else:

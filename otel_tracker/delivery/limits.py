@@ -48,7 +48,9 @@ def limits_of(
     delay_ms = getattr(exporter, "schedule_delay_ms", None)
     default_delay_ms = float(delay_ms) if isinstance(delay_ms, (int, float)) else _SCHEDULE_DELAY_MS[signal]
     queue_size = _positive("max_queue_size", max_queue_size, f"{prefix}_MAX_QUEUE_SIZE", _MAX_QUEUE_SIZE)
-    batch_size = _positive("max_export_batch_size", max_batch_size, f"{prefix}_MAX_EXPORT_BATCH_SIZE", _MAX_BATCH_SIZE)
+    wished = getattr(exporter, "max_batch_size", None)
+    default_size = wished if isinstance(wished, int) and wished > 0 else _MAX_BATCH_SIZE
+    batch_size = _positive("max_export_batch_size", max_batch_size, f"{prefix}_MAX_EXPORT_BATCH_SIZE", default_size)
     return Limits(
         max_queue_size=max(1, int(queue_size)),
         max_batch_size=max(1, min(int(batch_size), int(queue_size))),

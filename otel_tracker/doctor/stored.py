@@ -77,7 +77,7 @@ def _setting(setting: Setting[object], value: str) -> Finding:
         setting.checked(value, setting.variable)
     except SettingError as error:
         return Finding("settings", PROBLEM, str(error))
-    return Finding("settings", OK, f"{setting.variable} is {'***' if setting.secret else value}.")
+    return Finding("settings", OK, f"{setting.variable} is {setting.shown(value)}.")
 
 
 def _destination(name: str) -> Finding:

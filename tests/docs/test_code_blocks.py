@@ -32,6 +32,7 @@ NEEDED = {
     "docs/frameworks.md": ("flask", "fastapi", "django", "httpx"),
     "docs/logs.md": ("opentelemetry.instrumentation.logging",),
     "docs/troubleshooting.md": ("flask",),
+    "docs/umami.md": ("httpx",),
 }
 """What a page's blocks need beside the core install."""
 
