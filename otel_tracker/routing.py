@@ -61,16 +61,13 @@ class Branch:
 class _Way(NamedTuple):
     """A branch with what is known of it beforehand; ``put`` takes a snapshot that ways can share, None if none does.
 
-    ``is_plain``: it takes whatever is named so, at any severity and unsampled.
+    ``takes_all``: whatever is named so, at any severity and unsampled.
     """
 
     branch: Branch
     put: Callable[[ReadableLogRecord], None] | None
     ratio: float
-
-    @property
-    def is_plain(self) -> bool:
-        return self.ratio >= 1 and not self.branch.least_severity
+    takes_all: bool
 
 
 class EventRouter(LogRecordProcessor):
@@ -79,7 +76,6 @@ class EventRouter(LogRecordProcessor):
     def __init__(self, branches: Sequence[Branch], ratio: float = 1.0) -> None:
         self.branches = tuple(branches)
         self._ways = tuple(_way_of(branch, ratio) for branch in branches)
-        self._plain = {way.branch.destination: way.is_plain for way in self._ways}
         self._by_name: dict[str, tuple[_Way, ...]] = {}
         self._for_logs = tuple(way for way in self._ways if way.branch.takes_logs)
 
@@ -91,15 +87,14 @@ class EventRouter(LogRecordProcessor):
             ways = (self._by_name.get(name) or self._ways_for(name)) if name else self._ways_for_logs()
             snapshot = draw = None
             for way in ways:
-                branch = way.branch
-                if fed and branch.destination == fed:
+                if fed and way.branch.destination == fed:
                     continue
-                if name and not self._plain[branch.destination]:
+                if name and not way.takes_all:
                     draw = draw_for(log.trace_id, name) if draw is None and way.ratio < 1 else draw
-                    if _severity_of(log) < branch.least_severity or (draw or 0.0) >= way.ratio:
+                    if _severity_of(log) < way.branch.least_severity or (draw or 0.0) >= way.ratio:
                         continue
                 if way.put is None:
-                    branch.processor.on_emit(log_record)
+                    way.branch.processor.on_emit(log_record)
                 else:
                     snapshot = snapshot or snapshot_of(log_record)
                     way.put(snapshot)
@@ -149,7 +144,9 @@ class EventRouter(LogRecordProcessor):
 
 def _way_of(branch: Branch, ratio: float) -> _Way:
     own = branch.route.sample_ratio if branch.route is not None else None
-    return _Way(branch, getattr(branch.processor, "put", None), ratio if own is None else own)
+    used = ratio if own is None else own
+    takes_all = used >= 1 and not branch.least_severity
+    return _Way(branch, getattr(branch.processor, "put", None), used, takes_all)
 
 
 def _severity_of(log: LogRecord) -> int:
