@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from otel_tracker.diagnostics import say_once
 from otel_tracker.errors import SettingError
+from otel_tracker.setting_values import parse_bool, parse_text
 from otel_tracker.telemetry_file import TELEMETRY_AREA, settings_of
 
 T = TypeVar("T")
@@ -89,6 +90,29 @@ class Setting(Generic[T]):
             (f"{self.name} in {SETTINGS_FILE_NAME}", file_settings().get(self.name, _UNSET)),
             (f"{self.name} in an adopted file", adopted.get(self.name, _UNSET)),
         ]
+
+
+def bool_setting(
+    name: str, variable: str, default: bool, sentence: str, fallbacks: tuple[str, ...] = ()
+) -> Setting[bool]:
+    """A row whose value is true or false."""
+    fix = f"Set it to {'false' if default else 'true'}, or unset it for {str(default).lower()}."
+    return Setting(name, variable, default, parse_bool, "true or false", fix, sentence, fallbacks=fallbacks)
+
+
+def text_setting(
+    name: str,
+    variable: str,
+    expected: str,
+    sentence: str,
+    *,
+    secret: bool = False,
+    fallbacks: tuple[str, ...] = (),
+    parse: Callable[[Any], str] = parse_text,
+) -> Setting[str | None]:
+    """A row whose value is a text, None by default; ``expected`` says what kind of."""
+    fix = f"Set it to {expected}, or unset it."
+    return Setting(name, variable, None, parse, expected, fix, sentence, secret, fallbacks)
 
 
 arguments: dict[str, object] = {}

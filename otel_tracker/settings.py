@@ -7,7 +7,7 @@ switches the rest off. `python -m otel_tracker.settings` prints the table that `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from otel_tracker import setting_sources as sources
@@ -19,13 +19,12 @@ from otel_tracker.setting_sources import (
     KNOWN_NAMES,
     SETTINGS_FILE_NAME,
     Setting,
+    bool_setting,
+    text_setting,
 )
 from otel_tracker.setting_values import (
-    parse_bool,
     parse_bytes,
     parse_days,
-    parse_endpoint,
-    parse_header,
     parse_jsonl_format,
     parse_level,
     parse_names,
@@ -33,29 +32,9 @@ from otel_tracker.setting_values import (
     parse_seconds,
     parse_span_engine,
     parse_text,
-    parse_umami_dialect,
     parse_whole,
 )
-
-
-def _bool(name: str, variable: str, default: bool, sentence: str, fallbacks: tuple[str, ...] = ()) -> Setting[bool]:
-    fix = f"Set it to {'false' if default else 'true'}, or unset it for {str(default).lower()}."
-    return Setting(name, variable, default, parse_bool, "true or false", fix, sentence, fallbacks=fallbacks)
-
-
-def _text(
-    name: str,
-    variable: str,
-    expected: str,
-    sentence: str,
-    *,
-    secret: bool = False,
-    fallbacks: tuple[str, ...] = (),
-    parse: Callable[[Any], str] = parse_text,
-) -> Setting[str | None]:
-    fix = f"Set it to {expected}, or unset it."
-    return Setting(name, variable, None, parse, expected, fix, sentence, secret, fallbacks)
-
+from otel_tracker.umami_settings import UMAMI_SETTINGS
 
 EXPORTERS: Setting[tuple[str, ...]] = Setting(
     "exporters",
@@ -105,10 +84,10 @@ SPAN_ENGINE = Setting(
     "What makes the spans of decorators and blocks: `lean`, spans of ours that cost a fifth, or `sdk`, the SDK's own. "
     "Another tracer than the SDK's always makes its own.",
 )
-CAPTURE_ARGS = _bool(
+CAPTURE_ARGS = bool_setting(
     "capture_args", "OTEL_TRACKER_CAPTURE_ARGS", True, "Whether `@traced` records arguments unless it says otherwise."
 )
-CAPTURE_RESULT = _bool(
+CAPTURE_RESULT = bool_setting(
     "capture_result",
     "OTEL_TRACKER_CAPTURE_RESULT",
     False,
@@ -124,7 +103,7 @@ CAPTURE_MAX_LENGTH = Setting(
     "Characters kept of a captured string; a whole value's JSON text gets four times that. 0 means no limit "
     "(one million while secrets are redacted).",
 )
-REDACT_ENABLED = _bool(
+REDACT_ENABLED = bool_setting(
     "redact_enabled", "OTEL_TRACKER_REDACT_ENABLED", True, "Whether secrets are replaced by `[redacted]`."
 )
 REDACT_KEYS: Setting[tuple[str, ...]] = Setting(
@@ -145,14 +124,14 @@ REDACT_VALUES: Setting[tuple[str, ...]] = Setting(
     r"Set it to expressions such as EMP-\d{6}, or unset it.",
     "More regular expressions; what they match in any text is redacted. Comma-separated (write `\\x2c` for a comma).",
 )
-EVENTS_ENABLED = _bool(
+EVENTS_ENABLED = bool_setting(
     "events_enabled",
     "OTEL_TRACKER_EVENTS_ENABLED",
     True,
     "Whether `track` and its kin make events.",
     ("TELEMETRY_ENABLED",),
 )
-EVENTS_PRINTED = _bool(
+EVENTS_PRINTED = bool_setting(
     "events_printed",
     "OTEL_TRACKER_EVENTS_PRINTED",
     False,
@@ -169,7 +148,7 @@ EVENTS_ROUTES: Setting[Routes] = Setting(
     "Which events a destination gets, by globs on their names: `umami=user.*,payment.*;logging=error.*`. A destination "
     "that is named here is active; one that is active and not named gets every event.",
 )
-EVENTS_DEFAULT = _text(
+EVENTS_DEFAULT = text_setting(
     "events_default",
     "OTEL_TRACKER_EVENTS_DEFAULT",
     "the name of a destination",
@@ -184,7 +163,7 @@ EVENTS_SAMPLE_RATIO = Setting(
     "Set it to 1, or unset it.",
     "The share of traces whose events are kept, 0 to 1; all events of a trace are kept, or none.",
 )
-LOGS_STORE = _bool(
+LOGS_STORE = bool_setting(
     "logs_store",
     "OTEL_TRACKER_LOGS_STORE",
     False,
@@ -227,13 +206,13 @@ DELIVERY_JOURNAL_MAX_BYTES = Setting(
     "Set it to 256MiB, or to 0 for no limit.",
     "How much may wait there for all destinations together; beyond it telemetry is dropped. 0 means no limit.",
 )
-DELIVERY_SIGNALS = _bool(
+DELIVERY_SIGNALS = bool_setting(
     "delivery_signals",
     "OTEL_TRACKER_DELIVERY_SIGNALS",
     True,
     "Whether SIGTERM, where the program does not handle it, delivers what waits before it ends the process.",
 )
-DELIVERY_STARTED = _bool(
+DELIVERY_STARTED = bool_setting(
     "delivery_started",
     "OTEL_TRACKER_DELIVERY_STARTED",
     False,
@@ -304,107 +283,6 @@ JSONL_BACKUPS = Setting(
     "Set it to 3, or unset it.",
     "How many files of the `jsonl` store that were put aside are kept; older ones are deleted.",
 )
-UMAMI_ENDPOINT = _text(
-    "umami_endpoint",
-    "OTEL_TRACKER_UMAMI_ENDPOINT",
-    "the URL of an Umami server, such as https://umami.example.com",
-    "The server that the `umami` destination sends to.",
-    fallbacks=("UMAMI_API_URL",),
-    parse=parse_endpoint,
-)
-UMAMI_WEBSITE_ID = _text(
-    "umami_website_id",
-    "OTEL_TRACKER_UMAMI_WEBSITE_ID",
-    "the id of a website in Umami (a UUID)",
-    "The website that events belong to; for the `posthog` dialect the project's API key.",
-    fallbacks=("UMAMI_WEBSITE_ID",),
-)
-UMAMI_HOSTNAME = _text(
-    "umami_hostname",
-    "OTEL_TRACKER_UMAMI_HOSTNAME",
-    "a host name such as shop.example.com",
-    "The host name that events are shown under; unset, that of the request, else the service's name.",
-    fallbacks=("UMAMI_HOSTNAME",),
-)
-UMAMI_API_KEY = _text(
-    "umami_api_key",
-    "OTEL_TRACKER_UMAMI_API_KEY",
-    "an API key",
-    "Sent as `x-umami-api-key` (Umami Cloud); a server of your own needs none.",
-    secret=True,
-    fallbacks=("UMAMI_API_KEY",),
-    parse=parse_header,
-)
-UMAMI_USER_AGENT = _text(
-    "umami_user_agent",
-    "OTEL_TRACKER_UMAMI_USER_AGENT",
-    "a User-Agent that Umami's bot filter lets through",
-    "The User-Agent of the `umami` destination; unset, one that the bot filters of all versions let through.",
-    parse=parse_header,
-)
-UMAMI_DIALECT = Setting(
-    "umami_dialect",
-    "OTEL_TRACKER_UMAMI_DIALECT",
-    "umami",
-    parse_umami_dialect,
-    "umami or posthog",
-    "Set it to umami, or unset it.",
-    "What the server of the `umami` destination speaks: `umami` or `posthog`.",
-)
-UMAMI_PAGE_VIEWS = _bool(
-    "umami_page_views",
-    "OTEL_TRACKER_UMAMI_PAGE_VIEWS",
-    False,
-    "Whether HTTP server spans are sent to Umami as page views.",
-)
-UMAMI_SPANS: Setting[tuple[str, ...]] = Setting(
-    "umami_spans",
-    "OTEL_TRACKER_UMAMI_SPANS",
-    (),
-    parse_names,
-    "globs of span names, comma-separated",
-    "Set it to globs such as checkout.*, or unset it.",
-    "Spans that are sent to Umami as events, by globs on their names.",
-)
-UMAMI_ATTRIBUTES: Setting[tuple[str, ...]] = Setting(
-    "umami_attributes",
-    "OTEL_TRACKER_UMAMI_ATTRIBUTES",
-    ("*",),
-    parse_names,
-    "globs of attribute names, comma-separated",
-    "Set it to globs such as *,!internal.*, or unset it.",
-    "Which attributes are sent to Umami, by globs on their names; one that begins with `!` keeps them out.",
-)
-UMAMI_FORWARD_CLIENT = _bool(
-    "umami_forward_client",
-    "OTEL_TRACKER_UMAMI_FORWARD_CLIENT",
-    False,
-    "Whether address and User-Agent of the visitor (`client.address`, `user_agent.original`) are sent to Umami.",
-)
-UMAMI_HASH_KEY = _text(
-    "umami_hash_key",
-    "OTEL_TRACKER_UMAMI_HASH_KEY",
-    "a secret text",
-    "With this key user ids are sent to Umami as a keyed hash: the same visitors, without their ids.",
-    secret=True,
-)
-UMAMI_AT_LEAST_ONCE = _bool(
-    "umami_at_least_once",
-    "OTEL_TRACKER_UMAMI_AT_LEAST_ONCE",
-    False,
-    "Whether what was sent to Umami without an answer is sent again, at the risk of duplicates; else it counts as "
-    "`unknown`.",
-)
-UMAMI_TIMEOUT_S = Setting(
-    "umami_timeout_s",
-    "OTEL_TRACKER_UMAMI_TIMEOUT_S",
-    30.0,
-    parse_seconds,
-    "a number of seconds above 0",
-    "Set it to 30, or unset it.",
-    "How long the `umami` destination waits for an answer.",
-)
-
 TABLE: tuple[Setting[Any], ...] = (
     EXPORTERS,
     SERVICE_NAME,
@@ -436,19 +314,7 @@ TABLE: tuple[Setting[Any], ...] = (
     JSONL_FORMAT,
     JSONL_MAX_BYTES,
     JSONL_BACKUPS,
-    UMAMI_ENDPOINT,
-    UMAMI_WEBSITE_ID,
-    UMAMI_HOSTNAME,
-    UMAMI_API_KEY,
-    UMAMI_USER_AGENT,
-    UMAMI_DIALECT,
-    UMAMI_PAGE_VIEWS,
-    UMAMI_SPANS,
-    UMAMI_ATTRIBUTES,
-    UMAMI_FORWARD_CLIENT,
-    UMAMI_HASH_KEY,
-    UMAMI_AT_LEAST_ONCE,
-    UMAMI_TIMEOUT_S,
+    *UMAMI_SETTINGS,
 )
 
 

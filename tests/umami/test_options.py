@@ -8,7 +8,7 @@ import sys
 import pytest
 from support import run
 
-from otel_tracker import settings
+from otel_tracker import settings, umami_settings
 from otel_tracker.destinations import event_destinations, span_destinations
 from otel_tracker.doctor.stored import check_settings
 from otel_tracker.errors import MissingSettingError, SettingError
@@ -68,7 +68,7 @@ def test_password_in_the_endpoint_is_shown_nowhere(
     told = [finding.sentence for finding in check_settings()]
     assert told == ["OTEL_TRACKER_UMAMI_ENDPOINT is https://***@umami.example.com."]
     assert settings.effective()["umami_endpoint"] == "https://***@umami.example.com"
-    settings.UMAMI_ENDPOINT.read("https://user:hunter2@host:port")
+    umami_settings.UMAMI_ENDPOINT.read("https://user:hunter2@host:port")
     assert "hunter2" not in caplog.text
     assert "https://***@host:port" in caplog.text
 

@@ -21,7 +21,7 @@ from otel_tracker.diagnostics import report_internal_error, say_once
 from otel_tracker.errors import SettingError
 from otel_tracker.recording import event_record, span_record
 from otel_tracker.redaction import redactor
-from otel_tracker.settings import UMAMI_HOSTNAME
+from otel_tracker.umami_settings import UMAMI_HOSTNAME
 from otel_tracker_exporters.umami.analytics import AnalyticsEvent, Message
 from otel_tracker_exporters.umami.connection import Connection
 from otel_tracker_exporters.umami.delivering import UNFIT, Deliverer

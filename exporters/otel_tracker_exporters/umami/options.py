@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from otel_tracker import settings
+from otel_tracker import umami_settings
 from otel_tracker.errors import MissingSettingError, SettingError
 from otel_tracker.setting_sources import Setting
 from otel_tracker.version import __version__
@@ -63,30 +63,30 @@ def options_of(given: Mapping[str, Any]) -> Options:
 
     Raises `MissingSettingError` without an endpoint or website, `SettingError` for a website that cannot be one.
     """
-    endpoint = settings.UMAMI_ENDPOINT.read(given.get("endpoint"))
-    website_id = settings.UMAMI_WEBSITE_ID.read(given.get("website_id"))
-    dialect = settings.UMAMI_DIALECT.read(given.get("dialect"))
+    endpoint = umami_settings.UMAMI_ENDPOINT.read(given.get("endpoint"))
+    website_id = umami_settings.UMAMI_WEBSITE_ID.read(given.get("website_id"))
+    dialect = umami_settings.UMAMI_DIALECT.read(given.get("dialect"))
     if endpoint is None:
-        raise _missing(settings.UMAMI_ENDPOINT)
+        raise _missing(umami_settings.UMAMI_ENDPOINT)
     if website_id is None:
-        raise _missing(settings.UMAMI_WEBSITE_ID)
+        raise _missing(umami_settings.UMAMI_WEBSITE_ID)
     if dialect == UMAMI and not _UUID.fullmatch(website_id):
-        row = settings.UMAMI_WEBSITE_ID
+        row = umami_settings.UMAMI_WEBSITE_ID
         raise SettingError(row.variable, website_id, row.expected, "Copy it from the website's settings in Umami.")
     return Options(
         base_url=_base_of(endpoint),
         website_id=website_id,
-        hostname=settings.UMAMI_HOSTNAME.read(given.get("hostname")),
-        api_key=settings.UMAMI_API_KEY.read(given.get("api_key")),
-        user_agent=settings.UMAMI_USER_AGENT.read(given.get("user_agent")) or default_user_agent(),
+        hostname=umami_settings.UMAMI_HOSTNAME.read(given.get("hostname")),
+        api_key=umami_settings.UMAMI_API_KEY.read(given.get("api_key")),
+        user_agent=umami_settings.UMAMI_USER_AGENT.read(given.get("user_agent")) or default_user_agent(),
         dialect=dialect,
-        has_page_views=settings.UMAMI_PAGE_VIEWS.read(given.get("page_views")),
-        span_globs=settings.UMAMI_SPANS.read(given.get("spans")),
-        attribute_globs=settings.UMAMI_ATTRIBUTES.read(given.get("attributes")),
-        forwards_client=settings.UMAMI_FORWARD_CLIENT.read(given.get("forward_client")),
-        hash_key=settings.UMAMI_HASH_KEY.read(given.get("hash_key")),
-        is_at_least_once=settings.UMAMI_AT_LEAST_ONCE.read(given.get("at_least_once")),
-        timeout_s=settings.UMAMI_TIMEOUT_S.read(given.get("timeout_s")),
+        has_page_views=umami_settings.UMAMI_PAGE_VIEWS.read(given.get("page_views")),
+        span_globs=umami_settings.UMAMI_SPANS.read(given.get("spans")),
+        attribute_globs=umami_settings.UMAMI_ATTRIBUTES.read(given.get("attributes")),
+        forwards_client=umami_settings.UMAMI_FORWARD_CLIENT.read(given.get("forward_client")),
+        hash_key=umami_settings.UMAMI_HASH_KEY.read(given.get("hash_key")),
+        is_at_least_once=umami_settings.UMAMI_AT_LEAST_ONCE.read(given.get("at_least_once")),
+        timeout_s=umami_settings.UMAMI_TIMEOUT_S.read(given.get("timeout_s")),
     )
 
 
