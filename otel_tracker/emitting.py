@@ -36,18 +36,20 @@ INFO, ERROR = SeverityNumber.INFO, SeverityNumber.ERROR
 
 def emit(
     event_name: str,
-    properties: Mapping[str, Any],
+    properties: Mapping[str, Any] | None,
     *,
     severity: SeverityNumber = INFO,
     attributes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Make one event here and now; ``attributes`` are plain already. Never raises.
+    """Make one event here and now; ``attributes`` are plain already. Never raises, whatever it is given.
 
     Properties are bounded and redacted, and go before what the request context says.
     """
     try:
         if not _is_enabled():
             return
+        if type(event_name) is not str:
+            event_name = str(getattr(event_name, "value", event_name))
         provider = get_logger_provider()
         if provider is not _target.provider:
             _look_up(provider)
@@ -82,6 +84,8 @@ def _is_enabled() -> bool:
 
 
 def _captured(properties: Mapping[str, Any]) -> dict[str, Any]:
+    if type(properties) is not dict and not isinstance(properties, Mapping):
+        return {}
     rules = rules_in_force()
     is_secret, known = rules.redact.is_secret_key, rules.known_texts
     found: dict[str, Any] = {}

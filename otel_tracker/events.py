@@ -41,21 +41,16 @@ def track(event_name: str, /, **properties: Any) -> None:
     raised or written on the caller's path.
     """
     if switch.is_on:
-        emitting.emit(_named(event_name), properties)
+        emitting.emit(event_name, properties)
 
 
 def track_event(event_name: str, properties: Mapping[str, Any] | None = None) -> None:
     """Record one event with its properties in a dictionary; otherwise as `track`."""
     if switch.is_on:
-        emitting.emit(_named(event_name), properties if isinstance(properties, Mapping) else {})
+        emitting.emit(event_name, properties)
 
 
 def identify(user_id: str, /, **traits: Any) -> None:
     """Say who a user is: an event ``identify`` with ``user.id`` and the traits, which analytics keep for the user."""
     if switch.is_on:
         emitting.emit(IDENTIFY, {**traits, USER_ID: user_id})
-
-
-def _named(event_name: object) -> str:
-    """The name as text; telemetry that is misused does not raise."""
-    return event_name if type(event_name) is str else str(getattr(event_name, "value", event_name))
