@@ -62,6 +62,24 @@ class Values:
 _NOTHING = Values({})
 
 
+class _Layer(Values):
+    """What the innermost of the `context` blocks that a task is in says, with those of the blocks around it."""
+
+    __slots__ = ("_block", "_outer", "_own")
+
+    def __init__(self, block: object, own: Mapping[str, Any], outer: _Layer | None) -> None:
+        values = {**outer.given, **own} if outer is not None else own
+        super().__init__({key: value for key, value in values.items() if value is not None})
+        self._block, self._own, self._outer = block, own, outer
+
+    def without(self, block: object) -> _Layer | None:
+        """These without what the block says; of one that was entered several times, without the last time."""
+        if self._block is block or self._outer is None:
+            return self._outer if self._block is block else self
+        outer = self._outer.without(block)
+        return self if outer is self._outer else _Layer(self._block, self._own, outer)
+
+
 class Request:
     """What is known of one request; ``root`` is its local root span, None where there is none to be written to."""
 
@@ -107,11 +125,11 @@ def get_context() -> dict[str, Any]:
     """What is known here, under the names and with the values that it was given by; a copy."""
     context = current.get()
     request = _request_of(context)
-    overlay = context.get(_OVERLAY)
+    overlay = _overlay_of(context)
     return {
         **_ambient.get().given,
         **(request.values.given if request else {}),
-        **(overlay.given if isinstance(overlay, Values) else {}),
+        **(overlay.given if overlay else {}),
     }
 
 
@@ -131,32 +149,33 @@ class context:  # noqa: N801 - used like a function
     nest, and win over those of `set_context`. Keys as there.
     """
 
-    __slots__ = ("_tokens", "_values")
+    __slots__ = ("_values",)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         self._values = values
-        self._tokens: list[Any] = []
 
     def __enter__(self) -> None:
         try:
             _use()
             now = current.get()
-            outer = now.get(_OVERLAY)
-            inner = (outer if isinstance(outer, Values) else _NOTHING).merged(self._values)
-            self._tokens.append(current.attach(Context({**now, _OVERLAY: inner})))
+            current.attach(Context({**now, _OVERLAY: _Layer(self, self._values, _overlay_of(now))}))
         except Exception as error:
-            self._tokens.append(None)
             report_internal_error("entering a context block", error)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        token = self._tokens.pop() if self._tokens else None
-        if token is not None:
-            try:  # noqa: SIM105
-                current.restore(token)
-            except ValueError:  # left in another context than it was entered in: nothing to restore here
-                pass
+        # No token: what the block says is taken out of whatever is current, so that blocks may end in any order, be
+        # entered by several threads at once, or be left where they were never entered (generators do all of that).
+        try:
+            now = current.get()
+            overlay = _overlay_of(now)
+            left = overlay.without(self) if overlay is not None else None
+            if left is not overlay:
+                values = {key: value for key, value in now.items() if key != _OVERLAY}
+                current.attach(Context(values if left is None else {**values, _OVERLAY: left}))
+        except Exception as error:
+            report_internal_error("leaving a context block", error)
 
     async def __aenter__(self) -> None:
         self.__enter__()
@@ -171,11 +190,11 @@ def attributes_of(context: Context) -> Mapping[str, Any]:
     """What a span or event that is made in this context is stamped with; not to be changed."""
     if not is_used:
         return _NOTHING.attributes
-    ambient, request, overlay = _ambient.get(), _request_of(context), context.get(_OVERLAY)
+    ambient, request, overlay = _ambient.get(), _request_of(context), _overlay_of(context)
     found = [] if ambient is _NOTHING else [ambient.attributes]
     if request is not None and request.values is not _NOTHING:
         found.append(request.values.attributes)
-    if isinstance(overlay, Values):
+    if overlay is not None:
         found.append(overlay.attributes)
     if _baggage_keys:
         found.insert(0, _from_baggage(context))
@@ -222,6 +241,11 @@ def join_provider() -> None:
         if provider is not _stamped_provider:
             importlib.import_module(_STAMPING_MODULE).stamp_spans_of(provider)
             _stamped_provider = provider
+
+
+def _overlay_of(context: Context) -> _Layer | None:
+    layer = context.get(_OVERLAY)
+    return layer if isinstance(layer, _Layer) else None
 
 
 def _request_of(context: Context, *, makes: bool = False) -> Request | None:

@@ -144,6 +144,51 @@ def test_exceptions_pass_through_blocks_as_they_are(start: Any) -> None:
     assert get_context() == {}
 
 
+def test_one_block_object_may_be_used_again_and_at_once(start: Any) -> None:
+    """Kept in a module and entered by many threads, tasks and by itself, it restores what each one had."""
+    start()
+    block = context(shard=1)
+    barrier = threading.Barrier(8)
+
+    def use(number: int) -> list[dict[str, Any]]:
+        seen = []
+        with context(user_id=number):
+            with block:
+                barrier.wait()
+                with block:
+                    seen.append(dict(get_context()))
+                barrier.wait()
+                seen.append(dict(get_context()))
+            seen.append(dict(get_context()))
+        return [*seen, dict(get_context())]
+
+    with ThreadPoolExecutor(8) as pool:
+        for number, seen in enumerate([*pool.map(use, range(8))]):
+            inside = {"user_id": number, "shard": 1}
+            assert seen == [inside, inside, {"user_id": number}, {}]
+
+
+def test_blocks_of_interleaved_generators_end_with_them(start: Any) -> None:
+    """Two that advance in turn and are left half-way, in the order in which they began, leave the caller nothing."""
+    start()
+
+    def steps(number: int) -> Iterator[int]:
+        with context(user_id=f"u{number}"):
+            yield 1
+            yield 2
+
+    def interleave() -> dict[str, Any]:
+        first, second = steps(1), steps(2)
+        next(first)
+        next(second)
+        first.close()
+        assert get_context() == {"user_id": "u2"}
+        second.close()
+        return dict(get_context())
+
+    assert contextvars.copy_context().run(interleave) == {}
+
+
 def test_block_of_a_generator_that_another_thread_closes_raises_nothing(start: Any) -> None:
     """The thread that began it keeps what it began, the one that closes it gets nothing."""
     start()
