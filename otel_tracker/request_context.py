@@ -259,10 +259,20 @@ def _request_of(context: Context, *, makes: bool = False) -> Request | None:
     trace_id = span.get_span_context().trace_id
     request = _by_trace.get(trace_id)
     if request is None and makes and trace_id:
-        request = _by_trace[trace_id] = Request(ReferenceType(span) if span.is_recording() else None)
+        request = Request(ReferenceType(span) if span.is_recording() else None)
+        if _is_recorded_root(span):  # it began before its provider was joined
+            setattr(span, _BOX, request)
+            return request
+        _by_trace[trace_id] = request
         while len(_by_trace) > _MAX_UNRECORDED:
             _by_trace.popitem(last=False)
     return request
+
+
+def _is_recorded_root(span: Any) -> bool:
+    """Whether this is the SDK's local root span: others below the same remote span have the same trace id."""
+    parent = getattr(span, "parent", span)
+    return span.is_recording() and (parent is None or (parent is not span and parent.is_remote))
 
 
 def _stamp_root(request: Request) -> None:

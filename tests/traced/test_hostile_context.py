@@ -283,6 +283,26 @@ def test_threads_that_are_used_again_keep_nothing(start: Any, sampler: str) -> N
     assert all(each.get("user.id") == (f"u{each['number']}" if each["number"] % 2 else None) for each in read()["e"])
 
 
+def test_requests_below_one_remote_span_are_kept_apart(start: Any) -> None:
+    """One caller fans out to us: the same trace and the same parent for all, and each has its own user."""
+    read = start()
+    headers = {"traceparent": f"00-{7:032x}-{8:016x}-01"}
+    inside = threading.Barrier(8)
+
+    def serve(number: int) -> None:
+        with server_span(headers=headers):
+            assert get_context() == {}
+            inside.wait()
+            set_context(user_id=f"u{number}")
+            inside.wait()
+            with span("inner"):
+                track("e", number=number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(serve, range(8)))
+    assert sorted((each["number"], each["user.id"]) for each in read()["e"]) == [(n, f"u{n}") for n in range(8)]
+
+
 def test_what_outlives_a_request_is_not_the_next_ones(start: Any) -> None:
     """A thread that goes on after its request has ended knows its own request or none; what it sets stays there."""
     read = start()
