@@ -16,15 +16,21 @@ if TYPE_CHECKING:
 
 
 class ContextSpanProcessor(SpanProcessor):
-    """Gives every span that begins its request's context as attributes."""
+    """Gives every span that begins its request's context as attributes.
+
+    What it has already stays: the host and the path of a client's span are those of the service that it calls.
+    """
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp the span; never raises."""
         try:
             parent = get_current() if parent_context is None else parent_context
             begun(span, parent)
-            for key, value in attributes_of(parent).items():
-                span.set_attribute(key, value)
+            stamped = attributes_of(parent)
+            own = (span.attributes or {}) if stamped else {}
+            for key, value in stamped.items():
+                if key not in own:
+                    span.set_attribute(key, value)
         except Exception as error:
             report_internal_error("stamping a span", error)
 

@@ -113,6 +113,31 @@ def test_what_get_context_gives_is_a_copy(start: Any) -> None:
     assert get_context() == {"user_id": "u2"}
 
 
+def test_own_attributes_of_a_span_go_before_context(start: Any) -> None:
+    """As an event's own properties do; a block's go before the request's."""
+    read = start()
+    with server_span():
+        set_context(plan="pro", tier=1)
+        with context(plan="block"), span("inner", plan="own"):
+            track("e", plan="event")
+            track("f")
+    found = read()
+    assert found["inner"][0]["plan"] == "own"
+    assert found["e"][0]["plan"] == "event"
+    assert found["f"][0]["plan"] == "block"
+    assert found["f"][0]["tier"] == 1
+
+
+def test_spans_of_calls_to_others_keep_whom_they_call(start: Any) -> None:
+    """The host and path of a client's span are those of the service that it calls, not those of the request."""
+    read = start()
+    called = {"server.address": "api.test", "url.path": "/v1/pay"}
+    with server_span():
+        set_context(hostname="shop.test", path="/buy", user_id="u1")
+        trace.get_tracer("client").start_span("POST", kind=trace.SpanKind.CLIENT, attributes=called).end()
+    assert read()["POST"] == [{**called, "user.id": "u1"}]
+
+
 def test_standard_name_given_by_an_event_goes_before_context(start: Any) -> None:
     """What an event says of `user.id` by itself is not overwritten by the request's."""
     read = start()
