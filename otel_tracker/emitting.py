@@ -90,7 +90,7 @@ def _captured(properties: Mapping[str, Any]) -> dict[str, Any]:
     is_secret, known = rules.redact.is_secret_key, rules.known_texts
     found: dict[str, Any] = {}
     for name, value in properties.items():
-        if type(name) is not str or len(found) >= MAX_PROPERTIES:
+        if type(name) is not str or not name or len(found) >= MAX_PROPERTIES:
             return _captured_slowly(properties)
         kind = type(value)
         if is_secret(name):
@@ -108,10 +108,11 @@ def _captured(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _captured_slowly(properties: Mapping[Any, Any]) -> dict[str, Any]:
-    """For names that are no text, and more properties than a log record takes."""
+    """For names that are no text or empty, which the SDK refuses, and more properties than a log record takes."""
     found: dict[str, Any] = {}
     for name, value in islice(properties.items(), MAX_PROPERTIES):
         found.update(capture_tree({name: value}))
+    found.pop("", None)
     left = len(properties) - MAX_PROPERTIES
     return {**found, "...": f"{left} more"} if left > 0 else found
 

@@ -17,6 +17,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextvars import ContextVar
+from itertools import islice
 from types import TracebackType
 from typing import Any
 from weakref import ReferenceType
@@ -39,6 +40,9 @@ CONTEXT_KEYS = {
 }
 """The attributes that context values of these names become; any other keeps its name."""
 
+MAX_STAMPED = 24
+"""Values that a span or an event is stamped with: the SDK takes 128 attributes, and complains of each one beyond."""
+
 _SDK_MODULE, _STAMPING_MODULE = "opentelemetry.sdk.trace", "otel_tracker.stamping"
 _MAX_UNRECORDED = 1_000
 _OVERLAY = create_key("otel-tracker-context")
@@ -52,7 +56,8 @@ class Values:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.given = given
-        self.attributes = {CONTEXT_KEYS.get(name, name): capture_value(value, name) for name, value in given.items()}
+        kept = islice(((name, value) for name, value in given.items() if name), MAX_STAMPED)
+        self.attributes = {CONTEXT_KEYS.get(name, name): capture_value(value, name) for name, value in kept}
 
     def merged(self, values: Mapping[str, Any]) -> Values:
         """These and newer ones; None takes a value away."""
@@ -200,7 +205,8 @@ def attributes_of(context: Context) -> Mapping[str, Any]:
         found.insert(0, _from_baggage(context))
     if len(found) == 1:
         return found[0]
-    return {key: value for attributes in found for key, value in attributes.items()}
+    merged = {key: value for attributes in found for key, value in attributes.items()}
+    return merged if len(merged) <= MAX_STAMPED else dict(islice(merged.items(), MAX_STAMPED))
 
 
 def begun(span: Span, parent: Context | None) -> None:

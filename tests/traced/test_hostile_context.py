@@ -34,6 +34,7 @@ from otel_tracker import (
     traced,
     track,
     track_duration,
+    track_event,
 )
 
 from .helpers import Recorder, caught
@@ -99,6 +100,28 @@ def test_no_value_breaks_a_request(start: Any, kind: str) -> None:
         assert (found[name][0]["user.id"], found[name][0]["shard"]) == ("u1", 3)
         assert len(str(found[name][0])) < 20_000
     assert found["request"][0]["user.id"] == "u1"
+
+
+def test_any_key_is_legal_and_their_number_is_bounded(start: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Names of parameters, empty ones, and ten thousand of them; the SDK, which has limits, complains of nothing."""
+    read = start()
+    keys = dict.fromkeys(("self", "name", "values", "key", "event_name", "context", "", "�", "a b", "x" * 9999), 1)
+    with server_span():
+        set_context(**keys)
+        with context(**keys):
+            track("odd")
+        clear_context()
+        set_context(**{f"k{number}": number for number in range(10_000)})
+        set_context(user_id="u1")
+        with span("inner", own=2):
+            track("many", own=1)
+            track_event("full", {f"p{number}": number for number in range(1_000)})
+    found = read()
+    assert found["odd"][0]["event_name"] == 1
+    assert found["many"][0]["own"] == 1
+    assert found["inner"][0]["own"] == 2
+    assert all(len(found[name][0]) <= 128 for name in ("many", "inner", "full", "request"))
+    assert caplog.records == []
 
 
 def test_what_get_context_gives_is_a_copy(start: Any) -> None:
