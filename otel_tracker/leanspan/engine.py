@@ -172,8 +172,7 @@ def _started_root(facts: TracerFacts, spec: SpanSpec, values: tuple[Any, ...], c
     if trace_id & _LOW_64_BITS < bound:
         own = facts.new_context(trace_id, facts.root_flags[1], sdk.NO_STATE)
         return _recorded(_Call(facts, spec, values, context, links), own, None)
-    span = NonRecordingSpan(facts.new_context(trace_id, facts.root_flags[0], sdk.NO_STATE))
-    return span if not spec.new_trace or changes_sampling(span, caller) else None
+    return NonRecordingSpan(facts.new_context(trace_id, facts.root_flags[0], sdk.NO_STATE))
 
 
 def _asked(call: _Call, trace_id: int, parent: SpanContext | None) -> Span | None:

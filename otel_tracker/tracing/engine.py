@@ -95,7 +95,7 @@ class PortableEngine:
             _mend_cut_arguments(span, spec, values, attributes.settle())
             add_made_links(span, spec, values)
             return span
-        return span if changes_sampling(span, context) else None
+        return span if changes_sampling(span, parent_context) else None
 
     def _current_tracer(self) -> Tracer | None:
         provider = trace.get_tracer_provider()

@@ -351,6 +351,27 @@ def test_requests_below_one_remote_span_are_kept_apart(start: Any) -> None:
     assert sorted((each["number"], each["user.id"]) for each in read()["e"]) == [(n, f"u{n}") for n in range(8)]
 
 
+@pytest.mark.parametrize("sampler", ["all", "none"])
+def test_new_trace_is_a_request_of_its_own(start: Any, sampler: str) -> None:
+    """What is set in a trace that begins inside a request ends with it, and the request's own is as before."""
+    read = start(sampler)
+
+    @traced("job", new_trace=True)
+    def job() -> None:
+        set_context(user_id="job")
+        track("in job")
+
+    with server_span():
+        set_context(user_id="request")
+        with context(shard=1):
+            job()
+        track("after")
+        assert get_context() == {"user_id": "request"}
+    found = read()
+    assert found["in job"] == [{"user.id": "job", "shard": 1}]
+    assert users(found["after"]) == ["request"]
+
+
 def test_what_outlives_a_request_is_not_the_next_ones(start: Any) -> None:
     """A thread that goes on after its request has ended knows its own request or none; what it sets stays there."""
     read = start()
