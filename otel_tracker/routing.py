@@ -5,7 +5,8 @@ no route at all go to the default destination too, if there is one. Log records 
 destination that stores them.
 
 All events of a trace are kept, or none: its id decides, as it does for spans (`TraceIdRatioBased`). Outside any trace
-``x.completed`` and ``x.failed`` follow the ``x.started`` before them in the same thread or task.
+those of a decorated call are; what `track` names ``x.completed`` or ``x.failed`` follows the ``x.started`` before it in
+the same thread or task.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from otel_tracker import current
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.event_routes import Route
 from otel_tracker.feeding import fed_destination
+from otel_tracker.pairing import told_call
 from otel_tracker.processors import snapshot_of
 
 _LOW_64_BITS = (1 << 64) - 1
@@ -160,7 +162,7 @@ _open: ContextVar[_Open] = ContextVar("otel_tracker_open_events", default=Mappin
 def draw_for(trace_id: int | None, name: str) -> float:
     """A number from 0 to 1 that is the same for all events that are to be kept or dropped together."""
     if not trace_id:
-        trace_id = trace.get_current_span().get_span_context().trace_id
+        trace_id = told_call.get() or trace.get_current_span().get_span_context().trace_id
     if trace_id:
         return (trace_id & _LOW_64_BITS) / (_LOW_64_BITS + 1)
     prefix, _, stage = name.rpartition(".")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -471,6 +473,48 @@ def test_sample_of_calls_is_whole_where_spans_are_sampled_as_well(
     assert 0.3 * whole["c"] < whole["a"] < 0.7 * whole["c"]
     assert 0.05 * whole["c"] < whole["b"] < 0.4 * whole["c"]
     assert not Counter(found["b"]) - Counter(found["a"])
+
+
+@pytest.mark.parametrize("is_traced", [True, False], ids=["traced", "outside"])
+def test_sample_of_interleaved_calls_is_whole(routed: Callable[..., Got], is_traced: bool) -> None:
+    """Tasks, generators that threads hand on, async generators that others close: a start has its end, or neither."""
+    got = routed("a=* sample=0.5")
+    if is_traced:
+        trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+
+    @track_duration("task")
+    async def task(number: int) -> None:
+        for _ in range(number % 4):
+            await asyncio.sleep(0)
+
+    @track_duration("gen")
+    def gen() -> Iterator[int]:
+        yield 1
+        yield 2
+
+    @track_duration("agen")
+    async def agen() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+
+    async def main() -> None:
+        await asyncio.gather(*(task(number) for number in range(200)))
+        for number in range(100):
+            running = agen()
+            await asyncio.ensure_future(running.__anext__())
+            if number % 2:
+                await asyncio.ensure_future(running.aclose())
+            else:
+                await running.aclose()
+
+    asyncio.run(main())
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        for _ in range(100):
+            running = gen()
+            one.submit(next, running).result()
+            other.submit(list, running).result()
+    assert assert_whole(got()["c"]) == 400
+    assert 100 < assert_whole(got()["a"]) < 300
 
 
 def test_starts_that_never_end_cost_bounded_memory(routed: Callable[..., Got]) -> None:

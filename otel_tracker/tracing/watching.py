@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from random import getrandbits
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from otel_tracker import attributes as keys
 from otel_tracker import current
+from otel_tracker.pairing import told_call
 from otel_tracker.tracing import engine
 from otel_tracker.tracing.execution import UNRECORDED
 from otel_tracker.tracing.failures import is_failure, outcome_of
@@ -22,12 +24,13 @@ _NS_PER_MS = 1e6
 class WatchedExecution:
     """What a generated wrapper talks to in place of an `Execution`, where a call is watched."""
 
-    __slots__ = ("_begin_ns", "_run", "_spec", "enter", "suspend", "thrown")
+    __slots__ = ("_begin_ns", "_call", "_run", "_spec", "enter", "suspend", "thrown")
     is_recorded = True
 
-    def __init__(self, spec: SpanSpec, run: Any) -> None:
+    def __init__(self, spec: SpanSpec, run: Any, call: int) -> None:
         self._spec = spec
         self._run = run
+        self._call = call
         # Their own methods, because one that looks at its caller counts frames.
         self.enter = getattr(run, "enter", None)
         self.suspend = getattr(run, "suspend", None)
@@ -68,8 +71,7 @@ class WatchedExecution:
         return round((perf_counter_ns() - self._begin_ns) / _NS_PER_MS, 3)
 
     def _tell(self, ending: Ending) -> None:
-        for watch in self._spec.watches:
-            watch.ended(ending)
+        _tell(self._spec, self._call, ending)
 
 
 class WatchingEngine:
@@ -81,8 +83,9 @@ class WatchingEngine:
     def open_call(spec: SpanSpec, values: tuple[Any, ...]) -> WatchedExecution:
         """See `Engine.open_call`."""
         run = engine.open_call(spec, values)
-        _tell_start(spec)
-        return WatchedExecution(spec, UNRECORDED if run is None else run)
+        call = _new_call() if run is None else 0
+        _tell(spec, call)
+        return WatchedExecution(spec, UNRECORDED if run is None else run, call)
 
     @staticmethod
     def open_steps(spec: SpanSpec, values: tuple[Any, ...]) -> WatchedExecution:
@@ -90,13 +93,31 @@ class WatchingEngine:
         run = engine.open_steps(spec, values)
         if run.is_recorded:  # its span becomes current with the first step
             token = current.attach(current.with_span(run.span, current.get()))
-            _tell_start(spec)
+            _tell(spec, 0)
             current.restore(token)
-        else:
-            _tell_start(spec)
-        return WatchedExecution(spec, run)
+            return WatchedExecution(spec, run, 0)
+        call = _new_call()
+        _tell(spec, call)
+        return WatchedExecution(spec, run, call)
 
 
-def _tell_start(spec: SpanSpec) -> None:
-    for watch in spec.watches:
-        watch.started()
+def _new_call() -> int:
+    """What stands for a call without a span: the trace that it begins in, if any."""
+    span: Any = current.get().get(current.SPAN_KEY)
+    try:
+        return (span is not None and span.get_span_context().trace_id) or getrandbits(64)
+    except Exception:  # a span of anybody's
+        return getrandbits(64)
+
+
+def _tell(spec: SpanSpec, call: int, ending: Ending | None = None) -> None:
+    token = told_call.set(call) if call else None
+    try:
+        for watch in spec.watches:
+            if ending is None:
+                watch.started()
+            else:
+                watch.ended(ending)
+    finally:
+        if token is not None:
+            told_call.reset(token)
