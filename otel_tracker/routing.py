@@ -96,7 +96,7 @@ class EventRouter(LogRecordProcessor):
                     if _severity_of(log) < way.branch.least_severity or (draw or 0.0) >= way.ratio:
                         continue
                 if way.put is None:
-                    way.branch.processor.on_emit(log_record)
+                    _handed(way.branch, log_record)
                 else:
                     snapshot = snapshot or snapshot_of(log_record)
                     way.put(snapshot)
@@ -108,17 +108,24 @@ class EventRouter(LogRecordProcessor):
         return bool(self._ways_for(event_name) if event_name else self._ways_for_logs())
 
     def shutdown(self) -> None:
-        """Shut down every branch."""
+        """Shut down every branch; never raises."""
         for branch in self.branches:
-            branch.processor.shutdown()
+            try:
+                branch.processor.shutdown()
+            except Exception as error:
+                report_internal_error("shutting down a destination of events", error)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flush every branch within this time altogether; False when one has not delivered everything."""
+        """Flush every branch within this time altogether; False when one has not delivered everything. Never raises."""
         deadline_s = monotonic() + timeout_millis / 1e3
         is_flushed = True
         for branch in self.branches:
             left_ms = max(1, int((deadline_s - monotonic()) * 1e3))
-            is_flushed = branch.processor.force_flush(left_ms) and is_flushed
+            try:
+                is_flushed = branch.processor.force_flush(left_ms) and is_flushed
+            except Exception as error:
+                is_flushed = False
+                report_internal_error("flushing a destination of events", error)
         return is_flushed
 
     def _ways_for(self, name: str) -> tuple[_Way, ...]:
@@ -153,6 +160,13 @@ def _way_of(branch: Branch, ratio: float) -> _Way:
 
 def _severity_of(log: LogRecord) -> int:
     return 0 if log.severity_number is None else log.severity_number.value
+
+
+def _handed(branch: Branch, log_record: ReadWriteLogRecord) -> None:
+    try:
+        branch.processor.on_emit(log_record)
+    except Exception as error:  # the other destinations get it all the same
+        report_internal_error("handing an event to a destination", error)
 
 
 _Open = Mapping[str, "tuple[float, int]"]

@@ -443,6 +443,15 @@ def assert_whole(names: list[str]) -> int:
     return starts.total()
 
 
+def test_destination_that_raises_takes_nothing_from_the_others(routed: Callable[..., Got]) -> None:
+    """Neither an event nor the flush nor the end."""
+    got = routed("a=*", Branch("x", Raising(), None, takes_every_event=True, is_default=False))
+    for _ in range(3):
+        track("e")
+    logs_internal._LOGGER_PROVIDER.force_flush()
+    assert got() == {"a": ["e"] * 3, "b": ["e"] * 3, "c": ["e"] * 3}
+
+
 @pytest.mark.parametrize("sampler_ratio", [1.0, 0.3, 0.0])
 def test_sample_of_calls_is_whole_where_spans_are_sampled_as_well(
     routed: Callable[..., Got], sampler_ratio: float
