@@ -53,13 +53,14 @@ def event_destinations() -> list[Destination]:
     sources = [
         (usual, "OTEL_LOGS_EXPORTER" if own else settings.EXPORTERS.variable, bool(own)),
         (["console"] if settings.EVENTS_PRINTED.read() else [], settings.EVENTS_PRINTED.variable, True),
-        (_names([*routed, *([default] if default else [])]), settings.EVENTS_ROUTES.variable, True),
+        (_names(routed), settings.EVENTS_ROUTES.variable, True),
+        (_names([default] if default else []), settings.EVENTS_DEFAULT.variable, True),
     ]
     found: dict[str, Destination] = {}
     for names, variable, is_strict in sources:
         wanted = [name for name in names if short_name(name) not in off | found.keys()]
         for one in _destinations(wanted, LOGS_GROUP, variable, is_strict=is_strict):
-            is_by_route = variable == settings.EVENTS_ROUTES.variable
+            is_by_route = variable in {settings.EVENTS_ROUTES.variable, settings.EVENTS_DEFAULT.variable}
             found.setdefault(short_name(one.name), replace(one, is_by_route=is_by_route))
     return list(found.values())
 

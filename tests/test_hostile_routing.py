@@ -380,6 +380,22 @@ def test_what_is_off_is_off(off: str) -> None:
     assert (stored("x.db"), stored("x.jsonl"), said(ended)["logged"], ended.stderr) == ([], [], [], "")
 
 
+@pytest.mark.parametrize("default", ["loging", "jsonl"])
+def test_default_that_is_no_route(default: str) -> None:
+    """An unknown one is said; a known one gets what fits no route."""
+    ended = program(
+        TRACKS, OTEL_TRACKER_EVENTS_ROUTES="sqlite=user.*;logging=nothing", OTEL_TRACKER_EVENTS_DEFAULT=default
+    )
+    assert stored("x.db") == ["user.in", "user.out"]
+    if default == "jsonl":
+        assert stored("x.jsonl") == list(NAMES[2:])
+        assert ended.stderr == ""
+    else:
+        (sentence,) = ended.complaints
+        assert "OTEL_TRACKER_EVENTS_DEFAULT" in sentence
+        assert "loging" in sentence
+
+
 # --- samples ---------------------------------------------------------------------------------------------------------
 
 
