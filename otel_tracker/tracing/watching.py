@@ -24,7 +24,7 @@ _NS_PER_MS = 1e6
 class WatchedExecution:
     """What a generated wrapper talks to in place of an `Execution`, where a call is watched."""
 
-    __slots__ = ("_begin_ns", "_call", "_run", "_spec", "enter", "suspend", "thrown")
+    __slots__ = ("_begin_ns", "_call", "_is_closing", "_run", "_spec", "enter", "suspend")
     is_recorded = True
 
     def __init__(self, spec: SpanSpec, run: Any, call: int) -> None:
@@ -34,17 +34,21 @@ class WatchedExecution:
         # Their own methods, because one that looks at its caller counts frames.
         self.enter = getattr(run, "enter", None)
         self.suspend = getattr(run, "suspend", None)
-        self.thrown = getattr(run, "thrown", None)
+        self._is_closing = False
         self._begin_ns = perf_counter_ns()
 
     def leave(self) -> None:
         """See `Execution.leave`."""
         self._run.leave()
 
+    def thrown(self, error: BaseException) -> None:
+        """See `SteppedExecution.thrown`; also noted where there is no span."""
+        self._is_closing = isinstance(error, GeneratorExit)
+        self._run.thrown(error)
+
     def succeed(self, result: object = None) -> None:
         """See `Execution.succeed`; the watches are told while the span is current."""
-        outcome = keys.OUTCOME_CLOSED if getattr(self._run, "is_closing", False) else ""
-        self._tell(Ending(self._duration_ms(), outcome=outcome))
+        self._tell(Ending(self._duration_ms(), outcome=keys.OUTCOME_CLOSED if self._is_closing else ""))
         self._run.succeed(result)
 
     def fail(self, error: BaseException) -> None:

@@ -696,6 +696,28 @@ def test_generator_that_is_left_has_completed_as_closed(
     assert properties(events)[1]["outcome"] == "closed"
 
 
+def test_generator_that_is_left_has_completed_as_closed_without_a_span_too(
+    unsampled: Recorder, events: InMemoryLogRecordExporter
+) -> None:
+    """The same where the trace is not kept, also when the body itself deals with being closed."""
+
+    @track_duration("calm")
+    def calm() -> Iterator[int]:
+        with contextlib.suppress(GeneratorExit):
+            yield 1
+
+    def leave() -> None:
+        for running in (generator(9), calm()):
+            next(running)
+            running.close()
+
+    leave()
+    with unsampled.provider.get_tracer("theirs").start_as_current_span("dropped"):
+        leave()
+    assert names(events) == ["gen.started", "gen.completed", "calm.started", "calm.completed"] * 2
+    assert [said.get("outcome") for said in properties(events)] == [None, "closed"] * 4
+
+
 @pytest.mark.parametrize("way", ["aclose", "drop", "other task"])
 def test_async_generator_that_is_left_has_completed_as_closed(
     spans: Recorder, events: InMemoryLogRecordExporter, way: str
