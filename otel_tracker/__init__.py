@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from otel_tracker.lifecycle import configure as configure
     from otel_tracker.lifecycle import flush as flush
     from otel_tracker.lifecycle import shutdown as shutdown
+    from otel_tracker.process_tracker import ProcessTracker as ProcessTracker
     from otel_tracker.propagation import child_environment as child_environment
     from otel_tracker.propagation import propagate as propagate
     from otel_tracker.query import StoreReader as StoreReader
@@ -50,6 +51,7 @@ _HOMES = {
     "EventRecord": "otel_tracker.records",
     "LogRecord": "otel_tracker.records",
     "OtelTrackerError": "otel_tracker.errors",
+    "ProcessTracker": "otel_tracker.process_tracker",
     "Sensitive": "otel_tracker.capture",
     "SpanRecord": "otel_tracker.records",
     "Statistics": "otel_tracker.stats",
@@ -83,6 +85,7 @@ __all__ = [
     "EventRecord",
     "LogRecord",
     "OtelTrackerError",
+    "ProcessTracker",
     "Sensitive",
     "SpanRecord",
     "Statistics",

@@ -73,5 +73,10 @@ CUT_TEXTS: Final = "otel_tracker.cut_texts"
 # Which process a span runs in that has only begun; see `otel_tracker.presence`.
 PROCESS: Final = "otel_tracker.process"
 
+# What a `ProcessTracker` was told, on the span of its entry point, and the event that bears its record.
+METRICS_PREFIX: Final = "otel_tracker.metrics."
+IDENTIFIERS_PREFIX: Final = "otel_tracker.identifiers."
+PROCESS_COMPLETED: Final = "otel_tracker.process.completed"
+
 SCOPE: Final = "otel_tracker"
 """The instrumentation scope of every span and event that this package creates."""

@@ -15,13 +15,15 @@ from contextvars import ContextVar, Token
 from typing import Any
 
 from opentelemetry import context as otel_context
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, create_key
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.trace import Span
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 SPAN_KEY = _SPAN_KEY
 SUPPRESS_KEY = _SUPPRESS_INSTRUMENTATION_KEY
+PART_KEY = create_key("otel-tracker-part")
+"""What of an entry point runs here; see `otel_tracker.process_invocations`. No engine has to look at it."""
 
 # Resetting this variable fails exactly where resetting OpenTelemetry's would, and can be asked first.
 _mark: ContextVar[None] = ContextVar("otel_tracker_attachment", default=None)

@@ -19,7 +19,7 @@ from opentelemetry.trace import NonRecordingSpan, ProxyTracerProvider, Span, Spa
 
 from otel_tracker import current
 from otel_tracker.attributes import SCOPE
-from otel_tracker.current import SPAN_KEY, SUPPRESS_KEY, attach
+from otel_tracker.current import PART_KEY, SPAN_KEY, SUPPRESS_KEY, attach
 from otel_tracker.current import get as get_context
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.leanspan import sdk
@@ -56,7 +56,12 @@ class LeanEngine:
         facts = self._facts
         try:
             context = get_context()
-            if facts is None or trace_api._TRACER_PROVIDER is not self._provider or len(context) != 1:
+            size = len(context)
+            if (
+                facts is None
+                or trace_api._TRACER_PROVIDER is not self._provider
+                or (size != 1 and (size != 2 or PART_KEY not in context))
+            ):
                 return self._opened(spec, values, context)
             parent: Any = context.get(SPAN_KEY)
             kind = type(parent)
@@ -75,7 +80,8 @@ class LeanEngine:
                 if len(attributes) <= facts.room:
                     own = child_context(lineage)
                     span = new_span(facts, plan, own, parent._context, lineage, attributes, context)
-                    span._token = attach(Context({SPAN_KEY: span}))
+                    known = {SPAN_KEY: span} if size == 1 else {SPAN_KEY: span, PART_KEY: context[PART_KEY]}
+                    span._token = attach(Context(known))
                     return span
             return self._opened(spec, values, context)
         except Exception as error:  # providers, samplers and processors are not ours

@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, SpanKind
 from otel_tracker.switch import is_sdk_disabled
 from otel_tracker.tracing.classes import trace_class
 from otel_tracker.tracing.descriptors import is_descriptor, rebuild
-from otel_tracker.tracing.options import CLASS_OPTIONS, TracedOptions, WatchedOptions, spec_of
+from otel_tracker.tracing.options import CLASS_OPTIONS, TracedOptions, meters_of, spec_of
 from otel_tracker.tracing.parameters import is_expressible, parameters_of
 from otel_tracker.tracing.spec import Arguments
 from otel_tracker.tracing.wrappers import make_wrapper
@@ -128,12 +128,13 @@ def traced(target: Any = None, /, **options: Any) -> Any:
 
 def decorate(target: Any, *, options: TracedOptions) -> Any:
     """Trace whatever was decorated; with the SDK disabled it stays the same object."""
+    is_left_alone = is_sdk_disabled() and not meters_of(options)
     if isinstance(target, type):
-        return target if is_sdk_disabled() else trace_class(target, options, trace_callable)
+        return target if is_left_alone else trace_class(target, options, trace_callable)
     if CLASS_OPTIONS & options.keys():
         raise TypeError(f"include= and exclude= choose methods of a class; {target!r} is none.")
     if is_descriptor(target):
-        return target if is_sdk_disabled() else rebuild(target, options, trace_callable)
+        return target if is_left_alone else rebuild(target, options, trace_callable)
     if not callable(target):
         raise TypeError(f"traced() got {target!r}; expected a function, a class or another callable.")
     return trace_callable(target, options, None)
@@ -152,9 +153,12 @@ def trace_callable(target: Callable[..., Any], options: TracedOptions, skips_fir
 
 
 def _merged(earlier: TracedOptions, later: TracedOptions) -> TracedOptions:
-    """The options of two applications: later ones go before, watches add up."""
-    watches = tuple(watch for given in (earlier, later) for watch in cast(WatchedOptions, given).get("watches", ()))
-    merged = {**earlier, **later, "watches": watches} if watches else {**earlier, **later}
+    """The options of two applications: later ones go before, watches and meters add up."""
+    merged: dict[str, Any] = {**earlier, **later}
+    for added in ("watches", "meters"):
+        both = (*cast(dict[str, Any], earlier).get(added, ()), *cast(dict[str, Any], later).get(added, ()))
+        if both:
+            merged[added] = both
     return cast(TracedOptions, merged)
 
 
@@ -162,7 +166,7 @@ def wrap(target: Callable[..., Any], options: TracedOptions, skips_first: bool |
     """A new wrapper around a callable, whatever was wrapped before."""
     parameters = parameters_of(target, skips_first=skips_first)
     spec = spec_of(target, options, parameters)
-    if is_sdk_disabled() or not is_expressible(parameters):
+    if (is_sdk_disabled() and not spec.meters) or not is_expressible(parameters):
         return target
     wrapper = make_wrapper(target, spec, parameters, awaits_result=options.get("await_result", False))
     for method in _KEPT_METHODS:

@@ -36,9 +36,10 @@ class TracedOptions(TypedDict, total=False):
 
 
 class WatchedOptions(TracedOptions, total=False):
-    """The same with what `otel_tracker.event_decorators` adds; watches of several applications add up."""
+    """The same with what our other decorators add; watches and meters of several applications add up."""
 
     watches: tuple[Any, ...]
+    meters: tuple[Any, ...]
 
 
 CLASS_OPTIONS = frozenset({"include", "exclude"})
@@ -64,7 +65,13 @@ def spec_of(target: Callable[..., Any], options: TracedOptions, parameters: Para
         expected=exception_types(options.get("expected")),
         function=python_function(target),
         watches=_watches(options),
+        meters=tuple(meter.named(function.rpartition(".")[2]) for meter in meters_of(options)),
     )
+
+
+def meters_of(options: TracedOptions) -> tuple[Any, ...]:
+    """What measures the calls of a function whether or not there is a span."""
+    return cast(WatchedOptions, options).get("meters", ())
 
 
 def _watches(options: TracedOptions) -> tuple[Any, ...]:

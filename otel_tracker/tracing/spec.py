@@ -40,6 +40,7 @@ class SpanSpec:
     function: Callable[..., Any] | None = None
     takes_attributes: bool = False
     watches: tuple[Any, ...] = ()  # Watches of `otel_tracker.tracing.watching`
+    meters: tuple[Any, ...] = ()  # Meters of `otel_tracker.tracing.measuring`
     plan: Any = field(default=None, compare=False, repr=False)  # a CapturePlan, once a call was recorded
 
     def __getstate__(self) -> dict[str, Any]:

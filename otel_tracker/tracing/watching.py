@@ -24,13 +24,14 @@ _NS_PER_MS = 1e6
 class WatchedExecution:
     """What a generated wrapper talks to in place of an `Execution`, where a call is watched."""
 
-    __slots__ = ("_begin_ns", "_call", "_is_closing", "_run", "_spec", "enter", "suspend")
+    __slots__ = ("_begin_ns", "_call", "_is_closing", "_run", "_spec", "enter", "span", "suspend")
     is_recorded = True
 
     def __init__(self, spec: SpanSpec, run: Any, call: int) -> None:
         self._spec = spec
         self._run = run
         self._call = call
+        self.span = getattr(run, "span", None)
         # Their own methods, because one that looks at its caller counts frames.
         self.enter = getattr(run, "enter", None)
         self.suspend = getattr(run, "suspend", None)

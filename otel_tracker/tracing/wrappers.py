@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, cast
 
 from otel_tracker import switch
-from otel_tracker.tracing import engine, watching
+from otel_tracker.tracing import engine, measuring, watching
 from otel_tracker.tracing.execution import first_step
 from otel_tracker.tracing.failures import WRAPPER_FILE, without_own_frame
 from otel_tracker.tracing.parameters import Parameters, python_function
@@ -131,8 +131,8 @@ def make_wrapper(
     names = {
         "spec": spec,
         "call": target,
-        "engine": watching.WatchingEngine if spec.watches else engine,
-        "switch": switch,
+        "engine": _engine_for(spec),
+        "switch": measuring.ALWAYS_ON if spec.meters else switch,
         "first_step": first_step,
         "without_own_frame": without_own_frame,
         "is_awaitable": inspect.isawaitable,
@@ -145,6 +145,11 @@ def make_wrapper(
     wrapper.__code__ = wrapper.__code__.replace(co_name=name if isinstance(name, str) else "wrapper")
     functools.update_wrapper(wrapper, target)
     return _as_iterable_coroutine(target, wrapper)
+
+
+def _engine_for(spec: SpanSpec) -> Any:
+    plain: Any = watching.WatchingEngine if spec.watches else engine
+    return measuring.MeasuringEngine(plain) if spec.meters else plain
 
 
 def _source(kind: CallableKind, parameters: Parameters, *, awaits_result: bool) -> str:

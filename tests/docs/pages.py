@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def blocks_of(page: str) -> list[Block]:
 
 
 # What differs from run to run, and what stands for it.
-_VARYING = (
+_VARYING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\x1b\[[0-9;]*m", ""),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?(?! UTC\))", "TIME"),
     (r"\b\d{19}-[0-9a-f]{16}\b", "CURSOR"),
@@ -90,6 +91,7 @@ _VARYING = (
     (r"\b[0-9a-f]{32}\b", "TRACE"),
     (r"\b[0-9a-f]{16}\b", "SPAN"),
     (r'"(duration_ms|\w+_ms)": [\d.e-]+', r'"\1": MS'),
+    (r'(?<="latencies": \{)[^}]*', lambda found: re.sub(r'": [\d.e-]+', '": MS', found[0])),
     (r"(?<=  )[\d,]+\.\d(?= ms\b|  |$|\n)", "MS"),
     (r"(otel-tracker|Python|opentelemetry-[a-z]+) \d+\.\d[\w.]*", r"\1 VERSION"),
     (r"(no installed package provides; expected one of )[^.]*\.", r"\1NAMES."),

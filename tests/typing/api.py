@@ -11,6 +11,7 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind
 from typing_extensions import assert_type
 
 from otel_tracker import (
+    ProcessTracker,
     Sensitive,
     child_environment,
     configure,
@@ -272,3 +273,47 @@ for event in store.events():
     assert_type(event, EventRecord)
 for log in store.logs("shop.*", min_severity="WARNING"):
     assert_type(log, LogRecord)
+
+
+# Process trackers: what is decorated keeps its type; a timer yields the OpenTelemetry span.
+
+process = ProcessTracker(print, name="job")
+
+
+@process
+def entry(x: int) -> str:
+    return str(x)
+
+
+@process()
+async def async_entry(x: int) -> str:
+    return str(x)
+
+
+@process("name")
+def named_entry(x: int) -> str:
+    return str(x)
+
+
+@process.track
+def part(x: int) -> Iterator[int]:
+    yield x
+
+
+@process.track("name")
+def named_part(x: int) -> float:
+    return float(x)
+
+
+async def use_process_tracker() -> None:
+    assert_type(entry(1), str)
+    assert_type(await async_entry(1), str)
+    assert_type(named_entry(1), str)
+    assert_type(part(1), Iterator[int])
+    assert_type(named_part(1), float)
+    with process.timer("a") as timed:
+        assert_type(timed, Span)
+    async with process.timer("b") as awaited:
+        assert_type(awaited, Span)
+    process.set_metric("rows", 1.5)
+    process.set_identifier("order", "o-1")

@@ -1,0 +1,1 @@
+"""`ProcessTracker`: what its records, spans and events say, form by form."""
