@@ -90,7 +90,9 @@ class Part:
         self.invocation = invocation
         self.outer = outer
         self.is_open = True
-        self._context = Context({**context, current.PART_KEY: self})
+        values = dict(context)
+        values[current.PART_KEY] = self
+        self._context = Context(values)
         self._token: Any = None
         self.begin_ns = 0
 
@@ -113,19 +115,19 @@ class Part:
 
     def end(self, span: object, error: BaseException | None) -> None:
         """Count it, unless its entry point has ended before."""
+        duration_ns = perf_counter_ns() - self.begin_ns
         self.is_open = False
-        if self.invocation.is_open:
-            self.invocation.add(self.name, perf_counter_ns() - self.begin_ns)
+        invocation = self.invocation
+        if invocation.is_open:
+            invocation.add(self.name, duration_ns)
 
-    def finish(self) -> None:
-        """See `leave`."""
-        self.leave()
+    finish = leave
 
     def is_inside(self, name: str) -> bool:
         """Whether this is, or runs inside, a part of this name of the same invocation."""
         part: Part | None = self
         while part is not None:
-            if part.name == name and part.is_open and part.invocation is self.invocation:
+            if part.name == name and part.invocation is self.invocation and part.is_open:
                 return True
             part = part.outer
         return False
@@ -191,11 +193,19 @@ def current_invocation(owner: object) -> Invocation | None:
 def open_part(owner: object, name: str) -> Part | _Nothing:
     """The part of this name that begins here and now."""
     context = current.get()
-    outer = outer_part(context)
-    inside = part_of(owner, outer)
-    if inside is None or inside.is_inside(name):
+    outer: Any = context.get(current.PART_KEY)
+    if outer is None:
         return NOTHING
-    return Part(name, context, inside.invocation, outer)
+    invocation = outer.invocation
+    if invocation.owner is owner and outer.is_open and invocation.is_open:
+        inside = outer
+    else:
+        outer = outer_part(context)
+        inside = part_of(owner, outer)
+        if inside is None:
+            return NOTHING
+        invocation = inside.invocation
+    return NOTHING if inside.is_inside(name) else Part(name, context, invocation, outer)
 
 
 def text_of(record: dict[str, Any]) -> str:

@@ -83,7 +83,9 @@ class ProcessTracker:
 
         The same name several times is summed, and ``counts`` says how often. Yields the OpenTelemetry span.
         """
-        return ProcessTimer(self, _checked_name(name, "The name of a timer"))
+        if type(name) is not str or not name or name.isspace():  # a call less than to look for a mistake at once
+            _checked_name(name, "The name of a timer")
+        return ProcessTimer(self, name)
 
     def set_metric(self, name: str, value: Value) -> None:
         """Put a number, text or truth value below ``metrics``; the last one of a name holds.
@@ -135,16 +137,18 @@ class ProcessTimer:
         self._open: list[tuple[Any, Any, Any]] = []
 
     def __enter__(self) -> Span:
-        part, run = NOTHING, None
+        part: Any = NOTHING
+        run: Any = None
         try:
-            part = open_part(self._tracker, self._name)  # type: ignore[assignment]
+            part = open_part(self._tracker, self._name)
             part.enter()
             run = open_block(_spec_of(self._name), ())
         except Exception as error:
             report_internal_error("starting a timer", error)
         self._open.append((part, run, current.get()))
+        span: Span = INVALID_SPAN if run is None else run.span
         part.begin()
-        return INVALID_SPAN if run is None else run.span
+        return span
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None

@@ -85,6 +85,12 @@ def test_peers_says_how_to_get_the_peers(tmp_path: Path) -> None:
     assert "--install FOLDER" in done.stderr
 
 
+def test_process_tracker_prints_what_a_timer_costs(tmp_path: Path) -> None:
+    """With a provider and without."""
+    rows = rows_of(run(tmp_path, "process_tracker.py", "--rounds", 2, "--sample-ms", 0.1, "--json", "-"))
+    assert rows["timer, recorded", "block"]["bar"] == rows["timer, no provider", "block"]["bar"] == 0.35
+
+
 @pytest.mark.skipif(not HAS_PEERS, reason="needs ddtrace and logfire (benchmarks/peers.txt)")
 def test_peers_compares_with_each_of_them(tmp_path: Path) -> None:
     rows = rows_of(run(tmp_path, "peers.py", "--rounds", 1, "--sample-ms", 0.1, "--json", "-"))
