@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 
 from otel_tracker import settings
 from otel_tracker.diagnostics import report_internal_error
@@ -22,8 +23,9 @@ def flush_before_freeze() -> None:
     """On such a platform deliver what has ended, within ``OTEL_TRACKER_DELIVERY_EXIT_TIMEOUT_S``; never raises."""
     if not any(name in os.environ for name in _VARIABLES):
         return
+    with suppress(Exception):  # a pipe is written to in blocks; it may be closed, or missing
+        sys.stdout.flush()
     try:
-        sys.stdout.flush()  # a pipe is written to in blocks
         if _SDK_MODULE in sys.modules:  # otherwise nobody can have configured anything
             importlib.import_module(_LIFECYCLE_MODULE).flush(settings.DELIVERY_EXIT_TIMEOUT_S.read())
     except Exception as error:

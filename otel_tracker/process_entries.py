@@ -60,6 +60,8 @@ class _Entry(Part):
     def finish(self) -> None:
         """Write the record, in the context of the span that has just ended: a logger finds its trace there."""
         self.leave()
+        if not self._record:  # it could not be made, which was said, or nothing has run
+            return
         token = current.attach(self._ended_in)
         failure, self._error = self._error, None
         try:
@@ -84,7 +86,16 @@ class _Entry(Part):
 
 def _attributes_of(invocation: Invocation) -> dict[str, Any]:
     said = [(keys.METRICS_PREFIX, invocation.metrics), (keys.IDENTIFIERS_PREFIX, invocation.identifiers)]
-    return {f"{prefix}{name}": capture_value(value, name) for prefix, known in said for name, value in known.items()}
+    return {
+        prefix + _encodable(name): capture_value(value, name)
+        for prefix, known in said
+        for name, value in known.copy().items()
+    }
+
+
+def _encodable(name: str) -> str:
+    """The name without lone surrogates: one in a key would cost an exporter the whole batch."""
+    return name if name.isascii() else name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _emit(record: dict[str, Any], error: BaseException | None) -> None:

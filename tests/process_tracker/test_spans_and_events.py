@@ -55,6 +55,17 @@ def test_entry_point_is_a_span_and_its_parts_are_children(
     assert lines.one()["password"] == "hunter2"
 
 
+def test_key_of_an_attribute_can_be_encoded(tracker: ProcessTracker, spans: Recorder) -> None:
+    """Whatever the name: exporters write UTF-8."""
+
+    @tracker
+    def handler() -> None:
+        tracker.set_metric("caf\u00e9 \ud800", 1)
+
+    handler()
+    assert (spans.one().attributes or {})[f"{keys.METRICS_PREFIX}caf\u00e9 ?"] == 1
+
+
 def test_record_is_an_event_in_the_entry_points_span(
     tracker: ProcessTracker, lines: Lines, spans: Recorder, events: InMemoryLogRecordExporter
 ) -> None:
