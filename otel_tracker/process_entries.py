@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from os import getpid
 from time import perf_counter_ns
 from typing import Any
 
@@ -33,7 +34,7 @@ def open_entry(owner: object, name: str, output: Output) -> Any:
 class _Entry(Part):
     """The outermost part of an invocation."""
 
-    __slots__ = ("_ended_in", "_error", "_inside", "_output", "_record")
+    __slots__ = ("_ended_in", "_error", "_inside", "_output", "_pid", "_record")
 
     def __init__(
         self, invocation: Invocation, context: Context, outer: Part | None, inside: Part | None, output: Output
@@ -44,6 +45,7 @@ class _Entry(Part):
         self._record: dict[str, Any] = {}
         self._error: BaseException | None = None
         self._ended_in = context
+        self._pid = getpid()
 
     def end(self, span: object, error: BaseException | None) -> None:
         """Close the invocation; its metrics and identifiers go to the span."""
@@ -60,7 +62,8 @@ class _Entry(Part):
     def finish(self) -> None:
         """Write the record, in the context of the span that has just ended: a logger finds its trace there."""
         self.leave()
-        if not self._record:  # it could not be made, which was said, or nothing has run
+        # Empty where it could not be made, which was said. A forked child that comes here says nothing twice.
+        if not self._record or getpid() != self._pid:
             return
         token = current.attach(self._ended_in)
         failure, self._error = self._error, None

@@ -16,6 +16,7 @@ from typing import Any
 from opentelemetry.context import Context
 
 from otel_tracker import current
+from otel_tracker.diagnostics import report_internal_error
 
 Value = str | int | float | bool
 """What a metric or an identifier may be."""
@@ -98,7 +99,10 @@ class Part:
 
     def enter(self) -> None:
         """Make the context with this part the current one."""
-        self._token = current.attach(self._context)
+        try:
+            self._token = current.attach(self._context)
+        except Exception as error:  # a runtime context of anybody's
+            report_internal_error("making a part of a run current", error)
 
     def begin(self) -> None:
         """It begins now."""

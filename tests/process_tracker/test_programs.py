@@ -90,6 +90,31 @@ def test_nothing_is_flushed_where_nothing_is_configured(tmp_path: Path) -> None:
     assert json.loads(printed)["order"] == 7
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_forked_child_that_leaves_the_entry_point_writes_no_second_record(tmp_path: Path) -> None:
+    """A run has one record; runs that begin in the child have theirs."""
+    program = """
+import os, sys
+from otel_tracker import ProcessTracker
+tracker = ProcessTracker(lambda text: print(text, flush=True))
+
+@tracker("inner")
+def inner(): tracker.set_metric("is_child", True)
+
+@tracker
+def main():
+    if os.fork() == 0:
+        inner()
+        sys.exit()
+    os.wait()
+
+main()
+"""
+    first, second = (json.loads(line) for line in run(tmp_path, program).splitlines())
+    assert (list(first["latencies"]), first["metrics"]) == (["inner"], {"is_child": True})
+    assert (list(second["latencies"]), second["metrics"]) == (["main"], {})
+
+
 @pytest.mark.skipif(not SEED.is_file(), reason="OTEL_TRACKER_SEEDS names no folder with the README of the original")
 def test_every_block_of_its_readme_runs_with_the_import_line_changed(tmp_path: Path) -> None:
     """One after another in one process, the functions that a block defines called; the records are those it shows."""
