@@ -141,8 +141,8 @@ class ProcessTimer:
         run: Any = None
         try:
             part = open_part(self._tracker, self._name)
-            part.enter()
             run = open_block(_spec_of(self._name), ())
+            part.join(current.get())
         except Exception as error:
             report_internal_error("starting a timer", error)
         self._open.append((part, run, current.get()))
