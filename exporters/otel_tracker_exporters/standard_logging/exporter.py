@@ -27,8 +27,8 @@ DESTINATION = "logging"
 
 _NS_PER_S = 1_000_000_000
 _FAILED = ("ERROR", "FATAL")
-# What a LogRecord has of its own, which `extra` must not overwrite.
-_RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+# What `logging.Formatter` writes on a LogRecord.
+_FORMATTED = frozenset({"message", "asctime"})
 
 
 class LoggingLogExporter(LogRecordExporter):
@@ -70,7 +70,8 @@ class LoggingLogExporter(LogRecordExporter):
     def _log(self, event: EventRecord) -> None:
         level = max(self._level, logging.ERROR) if event.severity.startswith(_FAILED) else self._level
         if self._logger.isEnabledFor(level):
-            record = self._logger.makeRecord(LOGGER_NAME, level, "", 0, _message(event), (), None, extra=_extra(event))
+            record = self._logger.makeRecord(LOGGER_NAME, level, "", 0, _message(event), (), None)
+            _add_extra(record, event)
             seconds, nanoseconds = divmod(event.time_ns, _NS_PER_S)
             record.created = seconds + nanoseconds / _NS_PER_S
             record.msecs = nanoseconds // 1_000_000 + 0.0
@@ -79,7 +80,12 @@ class LoggingLogExporter(LogRecordExporter):
 
 def _message(event: EventRecord) -> str:
     said = {**event.properties, **{f"error.{key}": value for key, value in event.error.items() if key != "traceback"}}
-    return " ".join([event.name, *(f"{key}={_shown(value)}" for key, value in said.items())])
+    return " ".join([_one_line(event.name), *(f"{_one_line(key)}={_shown(value)}" for key, value in said.items())])
+
+
+def _one_line(text: str) -> str:
+    """The text, quoted where it holds what would begin a line of its own or command a terminal."""
+    return text if text.isprintable() else json.dumps(text)
 
 
 def _shown(value: Any) -> str:
@@ -89,9 +95,11 @@ def _shown(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
-def _extra(event: EventRecord) -> dict[str, Any]:
-    extra: dict[str, Any] = {"event_name": event.name, "category": event.category}
-    for key, value in event.properties.items():
-        extra[f"event_{key}" if key in _RESERVED or key in extra else key] = value
-    ids = {"trace_id": event.trace_id, "span_id": event.span_id}
-    return {**extra, **{key: value for key, value in ids.items() if value and key not in extra}}
+def _add_extra(record: logging.LogRecord, event: EventRecord) -> None:
+    """What `extra` would do, without its error for a name that the record, which may be of a factory's, has already."""
+    own = vars(record)
+    taken = own.keys() | _FORMATTED | {"event_name", "category"}
+    properties = {f"event_{key}" if key in taken else key: value for key, value in event.properties.items()}
+    ids = {key: value for key, value in (("trace_id", event.trace_id), ("span_id", event.span_id)) if value}
+    extra = {**ids, **properties, "event_name": event.name, "category": event.category}
+    own.update({key: value for key, value in extra.items() if key not in own})
