@@ -53,7 +53,7 @@ def event_record(readable: ReadableLogRecord) -> EventRecord | None:
         return None
     number = log.severity_number
     return event_of(
-        name=log.event_name or "",
+        name=redactor().text(log.event_name or ""),
         severity=severity_of(log.severity_text, number.value if number else None),
         **_log_fields(readable),
     )

@@ -121,10 +121,10 @@ def test_severity_is_the_text_or_the_numbers_name(events: Events) -> None:
 
 
 def test_secrets_of_an_event_are_redacted(events: Events) -> None:
-    """Properties by name and shape, the body by shape, the exception's text too."""
+    """Properties by name and shape, the name and the body by shape, the exception's text too."""
     record = events.emitted(
         timestamp=1,
-        event_name="e",
+        event_name=f"charged {SECRET}",
         attributes={"password": "hunter2", "url": f"/?token={SECRET}"},
         body=f"api_key={SECRET}",
         exception=ValueError(f"api_key={SECRET}"),

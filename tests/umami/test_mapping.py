@@ -22,6 +22,7 @@ from otel_tracker_exporters.umami.umami_dialect import UmamiDialect
 from .helpers import event, span
 from .server import WEBSITE
 
+TOKEN = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"  # the shape of a payment provider's key, from its public documentation
 MOMENT_NS = 1_764_324_000_123_456_789  # 2025-11-28T10:00:00.123456789Z
 
 
@@ -171,14 +172,16 @@ def test_private_things_never_leave() -> None:
         keys.HTTP_ROUTE: "/users/jane.doe@example.com",
         "mail": "write to <jane.doe@example.com>",
         "jane.doe@example.com": 1,
+        f"login of {TOKEN}": 1,
         "deep": {"list": ["https://u:hunter2@h.example/p?token=hunter2#hunter2", {"a": "/find?q=hunter2"}]},
         "callback": "GET shop.example.com/cb?hunter2 failed",
         "form": "name=jane&secret=hunter2",
         "password": "hunter2",
         "http.request.header.referer": ["https://jane.doe@example.com:1/x?hunter2"],
     }
-    text = json.dumps(payload("mail.sent to jane.doe@example.com", attributes))
+    text = json.dumps(payload(f"mail.sent to jane.doe@example.com for {TOKEN}", attributes))
     assert "hunter2" not in text
+    assert TOKEN not in text
     assert "jane" not in text.lower()
     assert "h.example/p" in text
     assert "shop.example.com/cb failed" in text

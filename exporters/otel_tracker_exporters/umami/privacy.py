@@ -1,6 +1,7 @@
 """What never leaves for an analytics server: e-mail addresses, query strings, user names and passwords in urls.
 
-Secrets (tokens, passwords, card numbers) are gone already: they are redacted where records are made. Ids of users
+Secrets (tokens, passwords, card numbers) in values are gone already: they are redacted where records are made. Here
+they are looked for once more, because names of properties, and what was encoded for a url, are texts too. Ids of users
 stay different from each other, but an id that is an e-mail address leaves as a hash, and with a key every id does.
 """
 
@@ -11,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from otel_tracker.redaction import redactor
 from otel_tracker.redaction.patterns import REDACTED
 from otel_tracker_exporters.umami.texts import clean, utf16_length
 
@@ -28,7 +30,8 @@ _BARE_QUERY = re.compile(r"\??[\w.%\[\]~+-]+=[^\s&=]*(?:&[\w.%\[\]~+-]+=[^\s&=]*
 
 
 def private(text: str) -> str:
-    """The text without e-mail addresses and without the query string of anything that looks like a url."""
+    """The text without secrets, e-mail addresses and the query string of anything that looks like a url."""
+    text = redactor().text(text)
     if "?" in text or "#" in text or "://" in text:
         text = _WORD.sub(lambda match: _without_query(match[0]), text)
     if "&" in text and _BARE_QUERY.fullmatch(text):
