@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 from support import wait_until
 
+from otel_tracker.delivery.outcomes import Outcome
 from otel_tracker_exporters.umami import UmamiLogExporter
 
 from .helpers import check_outcome, events, log_exporter, span, span_exporter
@@ -127,11 +130,56 @@ def test_slow_answer_ends_at_the_timeout_and_is_unknown() -> None:
 
 
 def test_answer_that_never_ends_is_not_read_for_ever() -> None:
-    """A body of endless size and one that drips have an end for us."""
+    """A body of endless size has an end for us."""
     with serving() as server, log_exporter(server) as exporter:
         server.replies.append(Reply(200, '{"cache":"' + "x" * 5_000_000 + '"}'))
         outcome = exporter.deliver(events(1))
         check_outcome(outcome, 1)
+
+
+@contextmanager
+def dripping(beginning: bytes, drop: bytes) -> Iterator[str]:
+    """A server that begins to answer at once and never ends; gives its url."""
+    is_over = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        with suppress(OSError), listener.accept()[0] as connection:
+            connection.recv(65_536)
+            connection.sendall(beginning)
+            while not is_over.wait(0.05):
+                connection.sendall(drop)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            is_over.set()
+            thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-Header: more\r\n"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x"),
+    ],
+    ids=["headers", "interim", "body"],
+)
+def test_answer_that_drips_ends_at_the_timeout_and_is_unknown(beginning: bytes, drop: bytes) -> None:
+    """The timeout is that of a whole request; what has come of the answer until then says nothing."""
+    sent = events(2)
+    with dripping(beginning, drop) as url:
+        exporter = UmamiLogExporter(endpoint=url, website_id=WEBSITE, timeout_s=0.5)
+        outcome: list[Outcome[Any]] = []
+        thread = threading.Thread(target=lambda: outcome.append(exporter.deliver(sent)), daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+        exporter.shutdown()
+    assert (outcome[0].unknown, outcome[0].exported, outcome[0].again) == (1, 0, sent[1:])
 
 
 def test_connection_is_used_again_and_given_up_before_the_server_closes_it() -> None:

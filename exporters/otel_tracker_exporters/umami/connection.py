@@ -28,6 +28,7 @@ _CONNECT_TIMEOUT_S = 10.0
 _KEPT_IDLE_S = 4.0
 _STALE_IDLE_S = 1.0
 _STALE_ANSWER_S = 1.0
+_LEAST_WAIT_S = 0.001  # 0 would not wait at all, and be another error
 _MAX_ANSWER = 2**20
 _MAX_RETRY_AFTER_S = 3_600.0
 _REDIRECTS = (307, 308)  # those that keep method and body
@@ -91,7 +92,7 @@ class Connection:
         watch = self._watch
         self._is_busy = True
         try:
-            watch.begin()
+            watch.begin(self._timeout_s)
             with untraced(), _hushed():
                 return self._answered(self._client_here(), url, body)
         except Exception as error:  # httpx's own, and what its parts raise (proxies, TLS, a closed client)
@@ -103,14 +104,13 @@ class Connection:
                 self._close_client()
 
     def _answered(self, client: Any, url: str, body: bytes) -> Answer:
-        end_by_s = time.monotonic() + self._timeout_s
         extensions = {"trace": self._watch}
         with client.stream("POST", url, content=body, headers=self._headers, extensions=extensions) as response:
             chunks, length = [], 0
             for chunk in response.iter_bytes():
                 chunks.append(chunk)
                 length += len(chunk)
-                if length > _MAX_ANSWER or time.monotonic() > end_by_s:
+                if length > _MAX_ANSWER:
                     break
             text = b"".join(chunks)[:_MAX_ANSWER].decode("utf-8", "replace")
             return Answer(
@@ -179,7 +179,7 @@ class _Watch:
         self.is_sent = False
         self._is_new = False
         self._socket: Any = None
-        self._began_s = self._ended_s = 0.0
+        self._began_s = self._ended_s = self._end_by_s = 0.0
 
     def __call__(self, event: str, details: Mapping[str, Any]) -> None:
         if event.endswith("send_request_body.complete"):
@@ -187,10 +187,23 @@ class _Watch:
         elif event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._is_new = True
             self._socket = details["return_value"].get_extra_info("socket")
+            self._limit(details["return_value"])
 
-    def begin(self) -> None:
+    def begin(self, timeout_s: float) -> None:
         self.is_sent = self._is_new = False
         self._began_s = time.monotonic()
+        self._end_by_s = self._began_s + timeout_s
+
+    def _limit(self, stream: Any) -> None:
+        """Let the request's time be that of all reading together: httpx knows only one for each bit that comes."""
+        read = stream.read
+
+        def read_in_time(max_bytes: int, timeout: float | None = None) -> Any:
+            left_s = max(_LEAST_WAIT_S, self._end_by_s - time.monotonic())
+            return read(max_bytes, left_s if timeout is None else min(timeout, left_s))
+
+        with suppress(AttributeError):  # a stream of another kind
+            stream.read = read_in_time
 
     def end(self) -> None:
         self._ended_s = time.monotonic()
