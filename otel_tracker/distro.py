@@ -170,9 +170,13 @@ def _set_up(auto_instrumentation_version: str | None) -> None:
             from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
             from otel_tracker.lifecycle import guard
+            from otel_tracker.propagation import adopt_environment
+            from otel_tracker.request_context import join_provider
 
             _OTelSDKConfigurator().configure()  # type: ignore[no-untyped-call]
+            join_provider()
             guard()
+            adopt_environment()
         else:
             from otel_tracker.lifecycle import start
 

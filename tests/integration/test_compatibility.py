@@ -198,3 +198,17 @@ def test_declarative_configuration_takes_our_exporters_and_their_options() -> No
         assert (span.name, span.resource["service.name"]) == ("work", "shop")
     assert [event.name for event in stored_events("declared.db")] == ["order.placed"]
     assert not Path("otel-tracker.db").exists()
+
+
+@needs("opentelemetry.configuration")
+def test_declarative_configuration_goes_on_with_a_trace_and_baggage_of_the_environment() -> None:
+    """As without it: the first span is a child of TRACEPARENT, named baggage entries are on spans and events."""
+    propagators = "propagator:\n  composite: [{tracecontext: {}}, {baggage: {}}]\n"
+    Path("otel.yaml").write_text(CONFIG_FILE + propagators, encoding="utf-8")
+    given = {"TRACEPARENT": f"00-{77:032x}-{78:016x}-01", "BAGGAGE": "tenant=t1"}
+    ended = launch(DECLARED, OTEL_CONFIG_FILE="otel.yaml", OTEL_TRACKER_CONTEXT_BAGGAGE_KEYS="tenant", **given)
+    assert ended.stderr == ""
+    (span,) = stored_spans("declared.db")
+    assert (span.trace_id, span.parent_span_id) == (f"{77:032x}", f"{78:016x}")
+    assert span.attributes["tenant"] == "t1"
+    assert [event.properties["tenant"] for event in stored_events("declared.db")] == ["t1"]
