@@ -33,6 +33,7 @@ from otel_tracker.processors import snapshot_of
 _LOW_64_BITS = (1 << 64) - 1
 _MAX_NAMES = 4_096
 _MAX_OPEN = 64
+_MAX_DEPTH = 32
 # The least severity number of a level: https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
 _SEVERITIES = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
 
@@ -188,6 +189,10 @@ def draw_for(trace_id: int | None, name: str) -> float:
 def _draw_of_a_pair(prefix: str, *, is_start: bool) -> float:
     opened = _open.get()
     draw, depth = opened.get(prefix, (random.random(), 0))  # noqa: S311
+    if (
+        is_start and depth >= _MAX_DEPTH
+    ):  # nobody tells of their ends: else all that begin would share one draw for ever
+        draw, depth = random.random(), 0  # noqa: S311
     depth += 1 if is_start else -1
     left = {key: value for key, value in opened.items() if key != prefix}
     if depth > 0:

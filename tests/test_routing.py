@@ -300,6 +300,14 @@ def test_sample_of_recursive_calls_keeps_pairs(routed: Any) -> None:
     assert found.count("job.started") == found.count("job.completed") > 0
 
 
+def test_sample_of_calls_whose_ends_nobody_tells_keeps_a_share(routed: Any) -> None:
+    """Neither all of them nor none, though each follows another that seems to be open."""
+    got = routed("a=* sample=0.5")
+    for _ in range(4_000):
+        track("session.started")
+    assert 1_000 < len(got()["a"]) < 3_000
+
+
 def test_events_follow_the_sampled_share_of_spans(routed: Any) -> None:
     """A trace that the usual sampler keeps at a ratio keeps its events at the same ratio."""
     got = routed("a=* sample=0.25")
