@@ -28,7 +28,7 @@ from opentelemetry.trace import Span
 
 from otel_tracker import current, settings
 from otel_tracker.attributes import REQUEST_ID, SERVER_ADDRESS, SESSION_ID, URL_PATH, USER_ID
-from otel_tracker.capture import capture_value
+from otel_tracker.capture import capture_tree, capture_value
 from otel_tracker.diagnostics import report_internal_error
 
 CONTEXT_KEYS = {
@@ -57,11 +57,17 @@ class Values:
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.given = given
         kept = islice(((name, value) for name, value in given.items() if name), MAX_STAMPED)
-        self.attributes = {CONTEXT_KEYS.get(name, name): capture_value(value, name) for name, value in kept}
+        self.attributes = {CONTEXT_KEYS.get(name, name): _attribute(value, name) for name, value in kept}
 
     def merged(self, values: Mapping[str, Any]) -> Values:
         """These and newer ones; None takes a value away."""
         return Values({key: value for key, value in {**self.given, **values}.items() if value is not None})
+
+
+def _attribute(value: Any, name: str) -> Any:
+    """A scalar, or what is shown as one text (an id that is a UUID), as it is, anything else as JSON text."""
+    plain = capture_tree(value, name)
+    return plain if isinstance(plain, (str, bool, int, float)) else capture_value(value, name)
 
 
 _NOTHING = Values({})
@@ -290,7 +296,7 @@ def _stamp_root(request: Request) -> None:
 
 def _from_baggage(context: Context) -> dict[str, Any]:
     entries = baggage.get_all(context)
-    return {key: capture_value(entries[key], key) for key in _baggage_keys or () if key in entries}
+    return {key: _attribute(entries[key], key) for key in _baggage_keys or () if key in entries}
 
 
 def _renew_lock() -> None:

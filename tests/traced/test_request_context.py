@@ -6,8 +6,10 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from random import getrandbits
 from typing import Any
+from uuid import UUID
 
 import pytest
 from opentelemetry import baggage, trace
@@ -215,6 +217,19 @@ def test_unsampled_requests_are_kept_apart_as_well(stored: Any) -> None:
             set_context(user_id=f"u{number}")
             inner(number)
     assert sorted((each["number"], each["user.id"]) for each in stored()["done"]) == [(0, "u0"), (1, "u1"), (2, "u2")]
+
+
+def test_values_mean_the_same_in_context_and_in_an_event(stored: Any) -> None:
+    """An id that is a UUID is its text, without quotes; containers are JSON text, which a span can hold."""
+    user = UUID(int=5)
+    with server_span():
+        set_context(user_id=user, total=Decimal("1.5"), items=[1, "a"], count=2**70)
+        track("own", **{"user.id": user, "total": Decimal("1.5")})
+        inner(1)
+    found = stored()
+    expected = {"user.id": str(user), "total": "1.5", "items": '[1,"a"]', "count": str(2**70)}
+    for name in ("request", "inner", "done", "own"):
+        assert expected.items() <= found[name][0].items(), name
 
 
 def test_secrets_in_context_are_redacted(stored: Any) -> None:
