@@ -24,7 +24,7 @@ from weakref import ReferenceType
 
 from opentelemetry import baggage, trace
 from opentelemetry.context import Context, create_key
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, SpanContext
 
 from otel_tracker import current, settings
 from otel_tracker.attributes import REQUEST_ID, SERVER_ADDRESS, SESSION_ID, URL_PATH, USER_ID
@@ -102,7 +102,8 @@ class Request:
 
 
 _ambient: ContextVar[Values] = ContextVar("otel_tracker_ambient_context", default=_NOTHING)
-_by_trace: OrderedDict[int, Request] = OrderedDict()
+_unboxed: OrderedDict[object, Request] = OrderedDict()
+"""Requests that are on no span, by what `_key_of` says of theirs."""
 _lock = threading.RLock()
 _stamped_provider: object = None
 _baggage_keys: tuple[str, ...] | None = None
@@ -224,6 +225,8 @@ def begun(span: Span, parent: Context | None) -> None:
         if not is_root:
             return
         request = Request(ReferenceType(span))
+        if _is_remote_and_sampled(above.get_span_context()):  # what was said below it, before there was a root here
+            request.values = _unboxed.get(_key_of(above), request).values
     setattr(span, _BOX, request)
 
 
@@ -268,17 +271,32 @@ def _request_of(context: Context, *, makes: bool = False) -> Request | None:
     request: Request | None = getattr(span, _BOX, None)
     if request is not None:
         return request
-    trace_id = span.get_span_context().trace_id
-    request = _by_trace.get(trace_id)
-    if request is None and makes and trace_id:
-        request = Request(ReferenceType(span) if span.is_recording() else None)
-        if _is_recorded_root(span):  # it began before its provider was joined
-            setattr(span, _BOX, request)
-            return request
-        _by_trace[trace_id] = request
-        while len(_by_trace) > _MAX_UNRECORDED:
-            _by_trace.popitem(last=False)
+    request = _unboxed.get(_key_of(span))
+    return _made_for(span) if request is None and makes else request
+
+
+def _made_for(span: Any) -> Request | None:
+    """A new request for a span that has begun before there was anybody to say whose it is, or is not recorded."""
+    request = Request(ReferenceType(span) if span.is_recording() else None)
+    if _is_recorded_root(span):
+        setattr(span, _BOX, request)
+        return request
+    if not span.get_span_context().trace_id:
+        return None
+    _unboxed[_key_of(span)] = request
+    while len(_unboxed) > _MAX_UNRECORDED:
+        _unboxed.popitem(last=False)
     return request
+
+
+def _key_of(span: Any) -> object:
+    """The trace; of a sampled remote span that one span, because requests of one trace come from many."""
+    ids = span.get_span_context()
+    return (ids.trace_id, ids.span_id) if _is_remote_and_sampled(ids) else ids.trace_id
+
+
+def _is_remote_and_sampled(ids: SpanContext) -> bool:
+    return ids.is_remote and bool(ids.trace_flags & 1)
 
 
 def _is_recorded_root(span: Any) -> bool:

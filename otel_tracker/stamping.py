@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import get_current
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
 
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.request_context import attributes_of, begun
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Span
 
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
 class ContextSpanProcessor(SpanProcessor):
     """Gives every span that begins its request's context as attributes.
 
-    What it has already stays: the host and the path of a client's span are those of the service that it calls.
+    What it has already stays: the host and the path of a client's span are those of the service that it calls. Nor is
+    more stamped than there is room for: the SDK would drop the oldest attributes, which say what function it is.
     """
+
+    def __init__(self) -> None:
+        self._max_attributes = SpanLimits().max_span_attributes
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Stamp the span; never raises."""
@@ -27,12 +33,17 @@ class ContextSpanProcessor(SpanProcessor):
             parent = get_current() if parent_context is None else parent_context
             begun(span, parent)
             stamped = attributes_of(parent)
-            own = (span.attributes or {}) if stamped else {}
-            for key, value in stamped.items():
-                if key not in own:
-                    span.set_attribute(key, value)
+            if stamped:
+                self._stamp(span, stamped)
         except Exception as error:
             report_internal_error("stamping a span", error)
+
+    def _stamp(self, span: Span, stamped: Mapping[str, Any]) -> None:
+        own = span.attributes or {}
+        new = [(key, value) for key, value in stamped.items() if key not in own]
+        room = None if self._max_attributes is None else max(0, self._max_attributes - len(own))
+        for key, value in new[:room]:
+            span.set_attribute(key, value)
 
 
 def stamp_spans_of(provider: Any) -> None:

@@ -18,6 +18,7 @@ from opentelemetry.propagate import extract
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
+from otel_tracker import attributes as keys
 from otel_tracker import (
     clear_context,
     context,
@@ -87,6 +88,37 @@ def test_context_is_stamped_on_later_spans_and_events_under_the_standard_names(s
         assert expected.items() <= found[name][0].items(), name
     assert "user.id" not in found["before"][0]
     assert found["own"][0]["plan"] == "free"
+
+
+def test_attributes_of_a_spans_own_go_before_the_context(stored: Any) -> None:
+    """A call to another server keeps that server's address, whatever the request's own is."""
+    with server_span():
+        set_context(user_id="u1", hostname="shop.test", path="/buy")
+        elsewhere = {"server.address": "api.bank.test", "url.path": "/charges"}
+        with trace.get_tracer("a client").start_as_current_span("POST", attributes=elsewhere):
+            pass
+        with span("for another", **{"user.id": "u2"}):
+            pass
+    found = stored()
+    assert found["POST"] == [{**elsewhere, "user.id": "u1"}]
+    assert found["for another"][0]["user.id"] == "u2"
+
+
+def test_context_takes_no_attribute_of_a_spans_own_away(
+    make_recorder: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the SDK takes few attributes, the function and its arguments stay and context is left out."""
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "6")
+    recorder = make_recorder()
+    trace.set_tracer_provider(recorder.provider)
+    with span("request"):
+        set_context(**{f"key_{number}": number for number in range(10)})
+        inner(7)
+        clear_context()
+    attributes = dict(recorder["inner"].attributes or {})
+    assert attributes[keys.ARGS_PREFIX + "number"] == 7
+    assert attributes[keys.CODE_FUNCTION_NAME]
+    assert len(attributes) == 6
 
 
 def test_set_context_adds_and_takes_away(stored: Any) -> None:
@@ -168,6 +200,39 @@ def test_concurrent_requests_in_tasks_are_kept_apart(stored: Any, traceparent: s
     found = stored()["done"]
     assert len(found) == 2 * REQUESTS
     assert all(each["user.id"] == f"u{each['number']}" for each in found)
+
+
+def test_requests_that_began_before_the_first_context_was_set_are_kept_apart(stored: Any) -> None:
+    """Also where all of them belong to one trace from elsewhere: what is said stands on each request's own span."""
+    traceparents = [f"00-{77:032x}-{number + 1:016x}-01" for number in range(8)]
+    spans = [
+        trace.get_tracer("a framework").start_span("request", context=extract({"traceparent": each}))
+        for each in traceparents
+    ]
+    for number, each in enumerate(spans):
+        with trace.use_span(each):
+            set_context(user_id=f"u{number}")
+    for number, each in enumerate(spans):
+        with trace.use_span(each, end_on_exit=True):
+            assert get_context() == {"user_id": f"u{number}"}
+            inner(number)
+    assert all(found["user.id"] == f"u{found['number']}" for found in stored()["done"])
+
+
+def test_what_was_said_below_a_remote_span_holds_for_the_roots_below_it(stored: Any) -> None:
+    """As of a process that was started with TRACEPARENT; another caller of the same trace knows nothing of it."""
+    token = attach(extract({"traceparent": f"00-{77:032x}-00f067aa0ba902b7-01"}))
+    try:
+        set_context(user_id="u1")
+        with span("outer"):
+            inner(1)
+            set_context(user_id="u2")
+        assert get_context() == {"user_id": "u1"}
+    finally:
+        detach(token)
+    with server_span(headers={"traceparent": f"00-{77:032x}-00f067aa0ba902b8-01"}):
+        inner(2)
+    assert [each.get("user.id") for each in stored()["inner"]] == ["u1", None]
 
 
 def test_fan_out_of_a_request_keeps_its_tasks_apart(stored: Any) -> None:
