@@ -32,6 +32,7 @@ from otel_tracker.processors import snapshot_of
 
 _LOW_64_BITS = (1 << 64) - 1
 _MAX_NAMES = 4_096
+_MAX_NAME_LENGTH = 256
 _MAX_OPEN = 64
 _MAX_DEPTH = 32
 # The least severity number of a level: https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
@@ -132,9 +133,11 @@ class EventRouter(LogRecordProcessor):
     def _ways_for(self, name: str) -> tuple[_Way, ...]:
         found = self._by_name.get(name)
         if found is None:
-            if len(self._by_name) >= _MAX_NAMES:
-                self._by_name.clear()
-            found = self._by_name[name] = self._decided(name)
+            found = self._decided(name)
+            if len(name) <= _MAX_NAME_LENGTH:
+                if len(self._by_name) >= _MAX_NAMES:
+                    self._by_name.clear()
+                self._by_name[name] = found
         return found
 
     def _ways_for_logs(self) -> tuple[_Way, ...]:

@@ -327,7 +327,10 @@ def test_event_names_without_end_cost_bounded_memory(routed: Any) -> None:
     router = logs_internal._LOGGER_PROVIDER._multi_log_record_processor._log_record_processors[0]  # type: ignore[union-attr]
     for number in range(10_000):
         track(f"user.{number}")
+    for number in range(10):
+        track(f"user.{number}" + "x" * 10_000)
     assert len(router._by_name) <= 4_096
+    assert max(map(len, router._by_name)) < 1_000
 
 
 @given(st.text(max_size=80) | st.dictionaries(st.text(max_size=8), st.none() | st.booleans() | st.text(max_size=9)))
