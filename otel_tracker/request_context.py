@@ -279,11 +279,10 @@ def _made_for(span: Any) -> Request | None:
     """A new request for a span that has begun before there was anybody to say whose it is, or is not recorded."""
     request = Request(ReferenceType(span) if span.is_recording() else None)
     if _is_recorded_root(span):
-        setattr(span, _BOX, request)
-        return request
+        return span.__dict__.setdefault(_BOX, request)  # type: ignore[no-any-return] # another thread may be here, too
     if not span.get_span_context().trace_id:
         return None
-    _unboxed[_key_of(span)] = request
+    request = _unboxed.setdefault(_key_of(span), request)
     while len(_unboxed) > _MAX_UNRECORDED:
         _unboxed.popitem(last=False)
     return request

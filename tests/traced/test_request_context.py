@@ -17,6 +17,7 @@ from opentelemetry.context import attach, detach
 from opentelemetry.propagate import extract
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from otel_tracker import attributes as keys
 from otel_tracker import (
@@ -233,6 +234,28 @@ def test_what_was_said_below_a_remote_span_holds_for_the_roots_below_it(stored: 
     with server_span(headers={"traceparent": f"00-{77:032x}-00f067aa0ba902b8-01"}):
         inner(2)
     assert [each.get("user.id") for each in stored()["inner"]] == ["u1", None]
+
+
+@pytest.mark.parametrize("is_recording", [True, False])
+def test_two_that_say_something_of_a_request_first_are_both_heard(stored: Any, is_recording: bool) -> None:
+    """Of two threads that begin to at once, of a request that nothing is known of yet, neither's words are lost."""
+    ids = SpanContext(getrandbits(127) + 1, 1, is_remote=False, trace_flags=TraceFlags(int(is_recording)))
+
+    class Watched(NonRecordingSpan):
+        """Another thread comes first while this one looks at the span."""
+
+        parent = None
+        is_first = True
+
+        def is_recording(self) -> bool:
+            if self.is_first:
+                self.is_first = False
+                set_context(user_id="u1")
+            return is_recording
+
+    with trace.use_span(Watched(ids)):
+        set_context(plan="pro")
+        assert get_context() == {"user_id": "u1", "plan": "pro"}
 
 
 def test_fan_out_of_a_request_keeps_its_tasks_apart(stored: Any) -> None:
