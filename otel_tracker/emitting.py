@@ -40,10 +40,12 @@ def emit(
     *,
     severity: SeverityNumber = INFO,
     attributes: Mapping[str, Any] | None = None,
+    is_of_user: bool = False,
 ) -> None:
     """Make one event here and now; ``attributes`` are plain already. Never raises, whatever it is given.
 
-    Properties are bounded and redacted, and go before what the request context says.
+    Properties are bounded and redacted, and go before what the request context says; of that an event ``is_of_user``,
+    whose properties are the user's, gets the keys of `request_context.CONTEXT_KEYS` alone.
     """
     try:
         if not _is_enabled():
@@ -61,9 +63,16 @@ def emit(
         if attributes:
             found.update(attributes)
         stamped = request_context.attributes_of(context)
+        if is_of_user:
+            stamped = {key: value for key, value in stamped.items() if key in _KNOWN_KEYS}
         _target.emit(event_name, {**stamped, **found} if stamped else found, severity, context)
     except Exception as error:  # providers and processors are not ours
         report_internal_error("making an event", error)
+
+
+def prepare() -> None:
+    """Look at the provider now, not at the first event: a fork while another thread's imports for it would hang."""
+    _look_up(get_logger_provider())
 
 
 def reset() -> None:
@@ -74,6 +83,7 @@ def reset() -> None:
 
 
 _enabled: bool | None = None
+_KNOWN_KEYS = frozenset(request_context.CONTEXT_KEYS.values())
 
 
 def _is_enabled() -> bool:

@@ -51,6 +51,10 @@ def track_event(event_name: str, properties: Mapping[str, Any] | None = None) ->
 
 
 def identify(user_id: str, /, **traits: Any) -> None:
-    """Say who a user is: an event ``identify`` with ``user.id`` and the traits, which analytics keep for the user."""
+    """Say who a user is: an event ``identify`` with ``user.id`` and the traits, which analytics keep for the user.
+
+    Of the request's context it has user, session, request, host and path alone: what else is known of a request is no
+    trait of the user.
+    """
     if switch.is_on:
-        emitting.emit(IDENTIFY, {**traits, USER_ID: user_id})
+        emitting.emit(IDENTIFY, {**traits, USER_ID: user_id}, is_of_user=True)

@@ -74,7 +74,9 @@ def start(*, auto_instrumentation_version: str | None = None) -> None:
             )
             return
         engine.prepare()
-        request_context.join_provider()
+        capture.prepare()
+        emitting.prepare()
+        request_context.prepare()
         guard()
         adopt_environment()
         logger.debug("effective settings: %s", settings.effective())

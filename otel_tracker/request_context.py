@@ -243,6 +243,12 @@ def _use() -> None:
         join_provider()
 
 
+def prepare() -> None:
+    """Load now what the first use of context would, as `otel_tracker.emitting.prepare`; the SDK is loaded."""
+    importlib.import_module(_STAMPING_MODULE)
+    join_provider()
+
+
 def join_provider() -> None:
     """Where context is used, let the provider in force stamp its spans; one of another kind than the SDK's cannot."""
     global _baggage_keys, _stamped_provider, is_used
@@ -277,15 +283,32 @@ def _request_of(context: Context, *, makes: bool = False) -> Request | None:
 
 def _made_for(span: Any) -> Request | None:
     """A new request for a span that has begun before there was anybody to say whose it is, or is not recorded."""
+    root = _root_above(span)
+    if root is not None:
+        # another thread may be here, too
+        request = root.__dict__.setdefault(_BOX, Request(ReferenceType(root)))
+        setattr(span, _BOX, request)
+        return request  # type: ignore[no-any-return]
     request = Request(ReferenceType(span) if span.is_recording() else None)
-    if _is_recorded_root(span):
-        return span.__dict__.setdefault(_BOX, request)  # type: ignore[no-any-return] # another thread may be here, too
     if not span.get_span_context().trace_id:
         return None
     request = _unboxed.setdefault(_key_of(span), request)
     while len(_unboxed) > _MAX_UNRECORDED:
         _unboxed.popitem(last=False)
     return request
+
+
+def _root_above(span: Any) -> Any:
+    """The SDK's local root span above a recorded one, or this one itself; None where that cannot be found.
+
+    A span of the SDK's knows no more than the id of its parent; a lean one the context that it was made in.
+    """
+    while not _is_recorded_root(span):
+        caller = getattr(span, "_caller", None)
+        span = caller.get(current.SPAN_KEY) if caller else None
+        if span is None:
+            return None
+    return span
 
 
 def _key_of(span: Any) -> object:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -358,3 +360,25 @@ def test_debug_level_shows_the_effective_settings_once() -> None:
     shown = [line for line in ended.complaints if "effective settings" in line]
     assert len(shown) == 1
     assert "'exporters': ('jsonl',)" in shown[0]
+
+
+def test_nothing_is_imported_by_a_first_span_event_or_context(tmp_path: Path) -> None:
+    """A fork while another thread is in the middle of an import would leave the child without that import for ever."""
+    program = (
+        "import sys\n"
+        "from otel_tracker import configure, context, flush, set_context, span, traced, track, track_duration\n"
+        "configure(sqlite_path='x.db')\n"
+        "@track_duration('job')\n"
+        "def work(items): return items\n"
+        "before = set(sys.modules)\n"
+        "with span('request'):\n"
+        "    set_context(user_id='u1')\n"
+        "    with context(shard=1):\n"
+        "        work([{'a': object()}])\n"
+        "        track('done', items=[1, {2: 'x'}])\n"
+        "print(sorted(name for name in set(sys.modules) - before if 'otel_tracker' in name or name == 'orjson'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"

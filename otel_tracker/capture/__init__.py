@@ -16,7 +16,7 @@ from typing import Any
 
 from otel_tracker import settings
 from otel_tracker.capture.harmless import INT64_MAX, INT64_MIN, SHORT
-from otel_tracker.capture.json_text import JsonText, fitted_json
+from otel_tracker.capture.json_text import JsonText, choose_encoder, fitted_json
 from otel_tracker.capture.sensitive import Sensitive, sensitive_names, sensitive_parameters
 from otel_tracker.capture.walk import UNREADABLE, UNREADABLE_JSON, Limits, Rules, Walk
 from otel_tracker.redaction import REDACTED, redactor
@@ -33,6 +33,7 @@ __all__ = [
     "capture_value",
     "captured",
     "limits",
+    "prepare",
     "reset",
     "rules_in_force",
     "sensitive_names",
@@ -93,6 +94,12 @@ def capture_tree(value: object, key: str = "") -> Any:
         return Walk(rules).plain(value, 0, None)
     except Exception:
         return UNREADABLE
+
+
+def prepare() -> None:
+    """Load now what the first capture would: a fork while another thread is about to would hang its child."""
+    choose_encoder()
+    rules_in_force()
 
 
 def limits() -> Limits:

@@ -44,10 +44,14 @@ def encoded(tree: Any) -> str:
     return _encode(tree)
 
 
-def _first_encode(tree: Any) -> str:
-    """Choose the encoder at first use: loading orjson takes a millisecond."""
+def choose_encoder() -> None:
+    """Choose the encoder now; else the first use does, because loading orjson takes a millisecond."""
     global _encode
     _encode = _encoder()
+
+
+def _first_encode(tree: Any) -> str:
+    choose_encoder()
     return _encode(tree)
 
 

@@ -39,8 +39,11 @@ NEEDED = {
 LONG = {
     "docs/command-line.md",
     "docs/converting.md",
+    "docs/delivery.md",
+    "docs/events.md",
     "docs/frameworks.md",
     "docs/launching.md",
+    "docs/settings.md",
     "docs/troubleshooting.md",
 }
 """Pages whose many commands take several seconds."""

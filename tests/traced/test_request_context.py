@@ -24,6 +24,7 @@ from otel_tracker import (
     clear_context,
     context,
     get_context,
+    identify,
     propagate,
     request_context,
     set_context,
@@ -355,3 +356,40 @@ def test_baggage_is_stamped_only_where_it_is_named(stored: Any, monkeypatch: pyt
     assert found["done"] == [{"tenant": "t1", "number": 1}]
     assert found["inner"][0]["tenant"] == "t1"
     assert "other" not in found["inner"][0]
+
+
+def test_requests_of_one_remote_trace_are_kept_apart_by_the_first_context_below_a_traced_function(
+    stored: Any, engine: str
+) -> None:
+    """Also where nobody has set any context when they began, and a decorated handler is the first that does."""
+    if engine == "sdk":
+        pytest.skip("a span of the SDK's does not know its parent, only that one's id")
+    seen = []
+    request_context._stamped_provider = None
+
+    @traced
+    def handle(number: int) -> None:
+        set_context(user_id=f"u{number}")
+        inner(number)
+        seen.append(get_context())
+
+    tracer = trace.get_tracer("a framework")
+    parent = extract({"traceparent": f"00-{78:032x}-00f067aa0ba902b7-01"})
+    requests = [tracer.start_span("request", context=parent) for _ in range(8)]
+    for number, request in enumerate(requests):
+        with trace.use_span(request):
+            handle(number)
+    for number, request in enumerate(requests):
+        with trace.use_span(request, end_on_exit=True):
+            assert get_context() == {"user_id": f"u{number}"}
+            inner(number)
+    assert seen == [{"user_id": f"u{number}"} for number in range(8)]
+    assert all(found["user.id"] == f"u{found['number']}" for found in stored()["done"])
+
+
+def test_free_context_is_no_trait_of_a_user(stored: Any) -> None:
+    """`identify` has the traits, and of the context what is known to be no trait."""
+    with server_span():
+        set_context(session_id="s1", order=7)
+        identify("u1", plan="pro")
+    assert stored()["identify"] == [{"session.id": "s1", "user.id": "u1", "plan": "pro"}]
