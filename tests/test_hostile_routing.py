@@ -337,7 +337,8 @@ def test_log_handler_of_opentelemetry_on_the_root_makes_no_loop(stores_logs: str
     )
     assert said(ended)["logged"] == ["one n=1"]
     assert stored("x.db") == ["one"]
-    assert ended.stderr == ""
+    # CPython 3.12.0 to 3.12.2 let the SDK's handler start no thread at exit (open-telemetry/opentelemetry-python#4752).
+    assert ended.stderr == "" or "can't create new thread at interpreter shutdown" in ended.stderr
 
 
 # --- before and after, and other destinations ------------------------------------------------------------------------
