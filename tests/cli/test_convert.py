@@ -110,6 +110,7 @@ def test_a_target_named_by_its_signal_is_the_whole_store(
     assert sorted(os.listdir(tmp_path)) == ["a.db", "y.logs.jsonl", "y.traces.jsonl"]
 
 
+@pytest.mark.slow
 def test_two_conversions_of_one_store_are_kept_apart_by_whatever_name(run: Run, tmp_path: Path) -> None:
     """While one is at work with the store, another that names the file of a signal is refused."""
     fcntl = pytest.importorskip("fcntl", reason="locks as POSIX has them")

@@ -62,6 +62,7 @@ def test_destinations_are_named_by_to(run: Run, script: Path, tmp_path: Path) ->
     assert not (tmp_path / "otel-tracker.db").exists()
 
 
+@pytest.mark.slow
 def test_command_is_looked_up_like_in_a_shell(run: Run, script: Path, tmp_path: Path) -> None:
     """Anything that is no script is a command, and Python programs below it are traced."""
     result = run("run", program()[0], "app.py", "3")
@@ -69,6 +70,7 @@ def test_command_is_looked_up_like_in_a_shell(run: Run, script: Path, tmp_path: 
     assert executions(tmp_path / "otel-tracker.db") == ["__main__.double"]
 
 
+@pytest.mark.slow
 def test_other_distros_are_overruled(run: Run, script: Path, tmp_path: Path) -> None:
     """A distro that the environment names does not switch ours off."""
     result = run("run", "app.py", "0", OTEL_PYTHON_DISTRO="other", OTEL_PYTHON_CONFIGURATOR="other")
@@ -98,6 +100,7 @@ def test_missing_program_is_misuse(run: Run, arguments: list[str]) -> None:
     assert run("run", *arguments).returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="processes are replaced on POSIX only")
 def test_program_takes_the_place_of_the_command(tmp_path: Path) -> None:
     """Process id and signals are the program's own: what a supervisor sends arrives."""

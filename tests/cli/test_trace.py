@@ -124,6 +124,7 @@ def test_ring_of_parents_is_cut_open() -> None:
     assert shown.count("shop.cart.total") == 2
 
 
+@pytest.mark.slow
 def test_deep_nesting_stays_readable_and_complete() -> None:
     """A recursion of two thousand calls is printed whole, within 80 columns."""
     chain = [

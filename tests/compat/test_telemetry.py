@@ -121,6 +121,7 @@ def test_its_file_says_who_gets_what_below_every_other_setting(tmp_path: Path) -
     assert [name for name, _ in events_in(tmp_path, "y.jsonl")] == ["api.ping"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "- a", "other: 1", "telemetry: 7", "telemetry: {destinations: 5}", "{", "\0"])
 def test_another_programs_file_is_left_alone(tmp_path: Path, text: str) -> None:
     """Whatever lies there, the program runs and its events arrive."""

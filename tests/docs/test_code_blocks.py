@@ -37,12 +37,15 @@ NEEDED = {
 """What a page's blocks need beside the core install."""
 
 LONG = {
+    "docs/capture-and-privacy.md",
     "docs/command-line.md",
     "docs/converting.md",
     "docs/delivery.md",
     "docs/events.md",
     "docs/frameworks.md",
     "docs/launching.md",
+    "docs/logs.md",
+    "docs/migrating/telemetry.md",
     "docs/settings.md",
     "docs/troubleshooting.md",
 }

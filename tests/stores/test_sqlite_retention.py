@@ -299,6 +299,7 @@ def test_a_store_that_is_not_there_or_not_ours_is_said(store: StoreUnderTest) ->
             prune(str(store.path), Retention(max_bytes=1), dry_run)
 
 
+@pytest.mark.slow
 def test_several_processes_write_while_the_oldest_go(store: StoreUnderTest) -> None:
     """No batch fails, nothing recent is lost, and the bound holds."""
     script = f"""

@@ -177,6 +177,7 @@ ANY_VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60,
     deadline=None,
