@@ -275,24 +275,30 @@ def _request_of(context: Context, *, makes: bool = False) -> Request | None:
     if span is None:
         return None
     request: Request | None = getattr(span, _BOX, None)
-    if request is not None:
-        return request
-    request = _unboxed.get(_key_of(span))
-    return _made_for(span) if request is None and makes else request
+    return _request_of_unboxed(span, makes=makes) if request is None else request
 
 
-def _made_for(span: Any) -> Request | None:
-    """A new request for a span that has begun before there was anybody to say whose it is, or is not recorded."""
-    root = _root_above(span)
+def _request_of_unboxed(span: Any, *, makes: bool) -> Request | None:
+    """That of a span which is not recorded, or has begun before anybody had set any context."""
+    root, request = _root_above(span), None
     if root is not None:
-        # another thread may be here, too
-        request = root.__dict__.setdefault(_BOX, Request(ReferenceType(root)))
-        setattr(span, _BOX, request)
-        return request  # type: ignore[no-any-return]
-    request = Request(ReferenceType(span) if span.is_recording() else None)
-    if not span.get_span_context().trace_id:
-        return None
-    request = _unboxed.setdefault(_key_of(span), request)
+        request = getattr(root, _BOX, None)
+        if request is None and makes:
+            request = root.__dict__.setdefault(_BOX, Request(ReferenceType(root)))  # another thread may be here, too
+            if (
+                root.parent is None
+            ):  # spans whose root cannot be found are told by the trace, which is this root's alone
+                _kept(root.get_span_context().trace_id, request)
+    if request is None:
+        request = _unboxed.get(_key_of(span))
+    if request is None and makes and span.get_span_context().trace_id:
+        request = _kept(_key_of(span), Request(ReferenceType(span) if span.is_recording() else None))
+    return request
+
+
+def _kept(key: object, request: Request) -> Request:
+    """The request that is known by this key, now this one if there was none."""
+    request = _unboxed.setdefault(key, request)
     while len(_unboxed) > _MAX_UNRECORDED:
         _unboxed.popitem(last=False)
     return request

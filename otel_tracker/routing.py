@@ -192,9 +192,7 @@ def draw_for(trace_id: int | None, name: str) -> float:
 def _draw_of_a_pair(prefix: str, *, is_start: bool) -> float:
     opened = _open.get()
     draw, depth = opened.get(prefix, (random.random(), 0))  # noqa: S311
-    if (
-        is_start and depth >= _MAX_DEPTH
-    ):  # nobody tells of their ends: else all that begin would share one draw for ever
+    if is_start and depth >= _MAX_DEPTH:  # nobody tells of their ends: all that begin would share one draw for ever
         draw, depth = random.random(), 0  # noqa: S311
     depth += 1 if is_start else -1
     left = {key: value for key, value in opened.items() if key != prefix}

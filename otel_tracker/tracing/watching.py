@@ -54,8 +54,7 @@ class WatchedExecution:
 
     def fail(self, error: BaseException) -> None:
         """See `Execution.fail`."""
-        failed = is_failure(error, self._spec)
-        self._tell(Ending(self._duration_ms(), error if failed else None, outcome_of(error)))
+        self._tell_failure(error)
         self._run.fail(error)
 
     def wait_for(self, result: Awaitable[Any]) -> Awaitable[Any]:
@@ -66,14 +65,17 @@ class WatchedExecution:
         try:
             awaited = await result
         except BaseException as error:
-            failed = is_failure(error, self._spec)
-            self._tell(Ending(self._duration_ms(), error if failed else None, outcome_of(error)))
+            self._tell_failure(error)
             raise
         self._tell(Ending(self._duration_ms()))
         return awaited
 
     def _duration_ms(self) -> float:
         return round((perf_counter_ns() - self._begin_ns) / _NS_PER_MS, 3)
+
+    def _tell_failure(self, error: BaseException) -> None:
+        failed = is_failure(error, self._spec)
+        self._tell(Ending(self._duration_ms(), error if failed else None, outcome_of(error)))
 
     def _tell(self, ending: Ending) -> None:
         _tell(self._spec, self._call, ending)

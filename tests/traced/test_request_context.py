@@ -358,12 +358,9 @@ def test_baggage_is_stamped_only_where_it_is_named(stored: Any, monkeypatch: pyt
     assert "other" not in found["inner"][0]
 
 
-def test_requests_of_one_remote_trace_are_kept_apart_by_the_first_context_below_a_traced_function(
-    stored: Any, engine: str
-) -> None:
+@pytest.mark.parametrize("engine", ["lean"], indirect=True)  # a span of the SDK's knows its parent's id alone
+def test_requests_of_one_remote_trace_are_kept_apart_by_the_first_context_below_a_traced_function(stored: Any) -> None:
     """Also where nobody has set any context when they began, and a decorated handler is the first that does."""
-    if engine == "sdk":
-        pytest.skip("a span of the SDK's does not know its parent, only that one's id")
     seen = []
     request_context._stamped_provider = None
 
@@ -393,3 +390,34 @@ def test_free_context_is_no_trait_of_a_user(stored: Any) -> None:
         set_context(session_id="s1", order=7)
         identify("u1", plan="pro")
     assert stored()["identify"] == [{"session.id": "s1", "user.id": "u1", "plan": "pro"}]
+
+
+def test_first_context_below_a_function_is_known_above_it_and_beside_it(stored: Any) -> None:
+    """Spans of the request that were open already know it as well, in this thread and in another one."""
+    is_open, is_set = threading.Event(), threading.Event()
+
+    @traced
+    def dependency() -> None:
+        set_context(user_id="u1")
+
+    @traced
+    def beside() -> None:
+        is_open.set()
+        assert is_set.wait(10)
+        inner(2)
+
+    @traced
+    def handle() -> None:
+        worker = threading.Thread(target=propagate(beside))
+        worker.start()
+        assert is_open.wait(10)
+        dependency()
+        is_set.set()
+        worker.join()
+        assert get_context() == {"user_id": "u1"}
+        inner(1)
+
+    with server_span():
+        handle()
+        assert get_context() == {"user_id": "u1"}
+    assert [found["user.id"] for found in stored()["done"]] == ["u1", "u1"]

@@ -92,7 +92,7 @@ def test_event_of_a_request_has_its_path_host_route_visitor_language_and_referre
         "network.peer.address": "203.0.113.7",
         "net.peer.ip": "203.0.113.7",
         keys.USER_AGENT_ORIGINAL: "Mozilla/5.0 (X11)",
-        "code.file.path": "/home/jane/shop.py",
+        "code.file.path": "/srv/shop/shop.py",
     }
     resource = Resource({keys.DEPLOYMENT_ENVIRONMENT_NAME: "production"})
     found = payload(attributes=attributes, resource=resource)
