@@ -285,9 +285,7 @@ def _request_of_unboxed(span: Any, *, makes: bool) -> Request | None:
         request = getattr(root, _BOX, None)
         if request is None and makes:
             request = root.__dict__.setdefault(_BOX, Request(ReferenceType(root)))  # another thread may be here, too
-            if (
-                root.parent is None
-            ):  # spans whose root cannot be found are told by the trace, which is this root's alone
+            if root.parent is None:  # the trace is its own: it tells spans below whose root cannot be found
                 _kept(root.get_span_context().trace_id, request)
     if request is None:
         request = _unboxed.get(_key_of(span))

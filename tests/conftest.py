@@ -12,6 +12,7 @@ import opentelemetry._logs._internal as logs_internal
 import pytest
 from opentelemetry import context, trace
 from opentelemetry.util._once import Once
+from routed import routed as routed  # a fixture of several files
 
 from otel_tracker import diagnostics, enable, lifecycle, setting_sources, switch
 from otel_tracker.delivery import lanes

@@ -17,17 +17,14 @@ from typing import Any
 import opentelemetry._logs._internal as logs_internal
 import pytest
 from opentelemetry import trace
-from opentelemetry._logs import set_logger_provider
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.util._once import Once
+from routed import Got
 from support import Ended, run_script, stored_events
 
 from otel_tracker import track, track_duration
-from otel_tracker.event_routes import parse_routes
-from otel_tracker.routing import Branch, EventRouter
+from otel_tracker.routing import Branch
 
 BEGIN = """
 import json, logging, sys, threading, time
@@ -411,42 +408,6 @@ class Raising(LogRecordProcessor):
 
     def force_flush(self, timeout_millis: int = 0) -> bool:
         raise RuntimeError("destination")
-
-
-Got = Callable[[], dict[str, list[str]]]
-
-
-@pytest.fixture
-def routed() -> Iterator[Callable[..., Got]]:
-    """Sets up three destinations in memory behind a router; gives what each got."""
-    providers: list[LoggerProvider] = []
-
-    def set_up(routes: str, *first: Branch, ratio: float = 1.0) -> Got:
-        exporters = {name: InMemoryLogRecordExporter() for name in "abc"}
-        parsed = parse_routes(routes)
-        branches = [
-            Branch(
-                name,
-                SimpleLogRecordProcessor(exporter),
-                parsed.of(name),
-                takes_every_event=parsed.of(name) is None,
-                is_default=False,
-            )
-            for name, exporter in exporters.items()
-        ]
-        providers.append(LoggerProvider(shutdown_on_exit=False))
-        providers[-1].add_log_record_processor(EventRouter([*first, *branches], ratio))
-        set_logger_provider(providers[-1])
-        return lambda: {
-            name: [record.log_record.event_name or "" for record in exporter.get_finished_logs()]
-            for name, exporter in exporters.items()
-        }
-
-    yield set_up
-    for provider in providers:
-        provider.shutdown()
-    logs_internal._LOGGER_PROVIDER, logs_internal._LOGGER_PROVIDER_SET_ONCE = None, Once()
-    trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE = None, Once()
 
 
 def assert_whole(names: list[str]) -> int:

@@ -7,21 +7,16 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry._logs import set_logger_provider
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 
 from otel_tracker import open_store, track, track_duration
 from otel_tracker.event_routes import Route, Routes, parse_routes
-from otel_tracker.routing import Branch, EventRouter
 
 PROGRAM = """
 import logging, sys
@@ -200,44 +195,6 @@ def test_routes_that_make_no_sense_are_refused(value: object) -> None:
     """What cannot be read is said by the settings, as for every other one."""
     with pytest.raises((ValueError, TypeError)):
         parse_routes(value)
-
-
-@pytest.fixture
-def routed() -> Any:
-    """Sets up destinations in memory behind a router; gives what each got, by destination."""
-    providers: list[LoggerProvider] = []
-
-    def set_up(routes: str, ratio: float = 1.0, default: str = "") -> Callable[[], dict[str, list[str]]]:
-        exporters = {name: InMemoryLogRecordExporter() for name in ("a", "b", "c")}
-        parsed = parse_routes(routes)
-        router = EventRouter(
-            [
-                Branch(
-                    name,
-                    SimpleLogRecordProcessor(exporter),
-                    parsed.of(name),
-                    takes_every_event=parsed.of(name) is None and name != default,
-                    is_default=name == default,
-                )
-                for name, exporter in exporters.items()
-            ],
-            ratio,
-        )
-        providers.append(LoggerProvider(shutdown_on_exit=False))
-        providers[-1].add_log_record_processor(router)
-        set_logger_provider(providers[-1])
-        return lambda: {
-            name: [record.log_record.event_name or "" for record in exporter.get_finished_logs()]
-            for name, exporter in exporters.items()
-        }
-
-    yield set_up
-    for provider in providers:
-        provider.shutdown()
-    import opentelemetry._logs._internal as logs_internal
-    from opentelemetry.util._once import Once
-
-    logs_internal._LOGGER_PROVIDER, logs_internal._LOGGER_PROVIDER_SET_ONCE = None, Once()
 
 
 def test_level_is_the_least_severity(routed: Any) -> None:
