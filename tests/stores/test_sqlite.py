@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -206,6 +207,46 @@ def test_a_store_that_is_just_being_made_is_not_taken_for_a_foreign_file(store: 
         store.path.unlink()
         with closing(sqlite3.connect(store.path)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
+
+
+KILLED_IN_THE_FIRST_TRANSACTION = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")  # written to the file before the end
+{begun}
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("CREATE TABLE unfinished (value)")
+for _ in range(50):
+    connection.execute("INSERT INTO unfinished VALUES (zeroblob(5000))")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed_in_a_transaction(path: Path, begun: str = "") -> None:
+    """Leave a file and its rollback journal as a process does that was killed between the two."""
+    process = subprocess.run([sys.executable, "-c", KILLED_IN_THE_FIRST_TRANSACTION.format(begun=begun), path])
+    assert process.returncode == -signal.SIGKILL
+    assert left_beside(path) == [path.name, f"{path.name}-journal"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
+def test_a_store_whose_first_writer_was_killed_while_it_began_is_empty(store: StoreUnderTest) -> None:
+    """Readers find nothing, rather than a file that cannot be read, and the next writer begins it."""
+    killed_in_a_transaction(store.path)
+    with open_store(store.path) as reader:
+        assert list(reader.query_executions()) == []
+        assert store.write(make_span(1))
+        assert len(list(reader.query_executions())) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
+def test_reading_undoes_nothing_in_a_file_that_held_something(store: StoreUnderTest) -> None:
+    """What another program left half done in its own database stays as it is."""
+    killed_in_a_transaction(store.path, 'connection.execute("CREATE TABLE theirs (value)")')
+    before = store.path.read_bytes()
+    with pytest.raises(StoreUnreadableError), open_store(store.path) as reader:
+        list(reader.query_executions())
+    assert store.path.read_bytes() == before
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ BUSY_TIMEOUT_S = 5.0
 _CACHE_KIB = 16 * 1024
 _JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 _WAL_RETRY_S = 0.01
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 
 # Closing any descriptor of a file drops all POSIX locks that this process has on it, SQLite's too
 # (https://www.sqlite.org/howtocorrupt.html, 2.2). We open the file by ourselves only to create it,
@@ -272,9 +273,30 @@ def _connect_read_only(path: str) -> ReadingConnection:
     try:
         return _checked(path, "mode=ro")
     except sqlite3.OperationalError:
+        if _was_left_unbegun(path):
+            _undo_beginning(path)
+            return _checked(path, "mode=ro")
         if not _lies_still(path):
             raise
     return _checked(path, "mode=ro&immutable=1")
+
+
+def _was_left_unbegun(path: str) -> bool:
+    """Whether a process was killed in a file's very first transaction, before which nothing was in it.
+
+    SQLite undoes that from the rollback journal, for which it has to write. At offset 16 stands how many pages the file
+    had (https://www.sqlite.org/fileformat.html, 3): with none, nothing there can be lost, whosever file it is.
+    """
+    with suppress(OSError), open(f"{path}-journal", "rb") as journal:
+        header = journal.read(20)
+        return len(header) == 20 and header.startswith(_JOURNAL_MAGIC) and not any(header[16:])
+    return False
+
+
+def _undo_beginning(path: str) -> None:
+    """Let SQLite itself, which knows whether somebody is still at it, take the unfinished transaction back."""
+    with closing(_checked(path, "mode=rw")):
+        pass
 
 
 def _lies_still(path: str) -> bool:
