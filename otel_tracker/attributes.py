@@ -25,6 +25,7 @@ EXCEPTION_EVENT: Final = "exception"
 TELEMETRY_DISTRO_NAME: Final = "telemetry.distro.name"
 TELEMETRY_DISTRO_VERSION: Final = "telemetry.distro.version"
 SERVICE_NAME: Final = "service.name"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
 
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/ (stable)
 HTTP_REQUEST_METHOD: Final = "http.request.method"

@@ -97,6 +97,13 @@ UMAMI_HASH_KEY = text_setting(
     "With this key user ids are sent to Umami as a keyed hash: the same visitors, without their ids.",
     secret=True,
 )
+UMAMI_INSTANCE_VISITOR = bool_setting(
+    "umami_instance_visitor",
+    "OTEL_TRACKER_UMAMI_INSTANCE_VISITOR",
+    False,
+    "Whether what has neither user nor session is shown in Umami as of one visitor for each process "
+    "(`service.instance.id`).",
+)
 UMAMI_AT_LEAST_ONCE = bool_setting(
     "umami_at_least_once",
     "OTEL_TRACKER_UMAMI_AT_LEAST_ONCE",
@@ -126,6 +133,7 @@ UMAMI_SETTINGS: tuple[Setting[Any], ...] = (
     UMAMI_ATTRIBUTES,
     UMAMI_FORWARD_CLIENT,
     UMAMI_HASH_KEY,
+    UMAMI_INSTANCE_VISITOR,
     UMAMI_AT_LEAST_ONCE,
     UMAMI_TIMEOUT_S,
 )

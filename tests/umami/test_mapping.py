@@ -208,6 +208,15 @@ def test_hash_key_hashes_every_id() -> None:
     assert payload(attributes={keys.USER_ID: "u-1"}, hash_key="pepper")["id"] == found["id"]
 
 
+def test_what_has_no_user_can_be_of_one_visitor_for_each_process() -> None:
+    """Only where that is asked for, and never in place of a user or session."""
+    resource = Resource({keys.SERVICE_INSTANCE_ID: "i-1"})
+    assert "id" not in payload(resource=resource)
+    assert payload(resource=resource, instance_visitor=True)["id"] == "i-1"
+    assert payload(resource=resource, instance_visitor=True, attributes={keys.SESSION_ID: "s-1"})["id"] == "s-1"
+    assert "i-1" not in json.dumps(payload(resource=resource, instance_visitor=True, hash_key="pepper"))
+
+
 def test_attributes_can_be_chosen_by_globs() -> None:
     """Some, or all but some."""
     attributes = {"shop.id": 1, "internal.note": 2, "other": 3}

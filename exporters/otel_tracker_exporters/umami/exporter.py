@@ -120,6 +120,7 @@ class UmamiLogExporter(UmamiExporting[ReadableLogRecord], LogRecordExporter):
         attributes: Sequence[str] | str | None = None,
         forward_client: bool | None = None,
         hash_key: str | None = None,
+        instance_visitor: bool | None = None,
         at_least_once: bool | None = None,
         timeout_s: float | None = None,
     ) -> None:
@@ -155,6 +156,7 @@ class UmamiSpanExporter(UmamiExporting[ReadableSpan], SpanExporter):
         attributes: Sequence[str] | str | None = None,
         forward_client: bool | None = None,
         hash_key: str | None = None,
+        instance_visitor: bool | None = None,
         at_least_once: bool | None = None,
         timeout_s: float | None = None,
     ) -> None:

@@ -160,7 +160,8 @@ class _Found:
             if REDACTED in str(shown) and as_given != str(shown):
                 hash_key = hash_key or options.website_id
             return visitor_id(as_given, hash_key, options.website_id)
-        return ""
+        instance = str(self._resource.get(keys.SERVICE_INSTANCE_ID) or "") if options.has_instance_visitor else ""
+        return visitor_id(instance, options.hash_key, options.website_id) if instance else ""
 
 
 def _ids(record: EventRecord | SpanRecord) -> dict[str, Any]:

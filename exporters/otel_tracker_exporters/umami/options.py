@@ -40,6 +40,7 @@ class Options:
     attribute_globs: tuple[str, ...] = ("*",)
     forwards_client: bool = False
     hash_key: str | None = None
+    has_instance_visitor: bool = False
     is_at_least_once: bool = False
     timeout_s: float = 30.0
 
@@ -85,6 +86,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
         attribute_globs=umami_settings.UMAMI_ATTRIBUTES.read(given.get("attributes")),
         forwards_client=umami_settings.UMAMI_FORWARD_CLIENT.read(given.get("forward_client")),
         hash_key=umami_settings.UMAMI_HASH_KEY.read(given.get("hash_key")),
+        has_instance_visitor=umami_settings.UMAMI_INSTANCE_VISITOR.read(given.get("instance_visitor")),
         is_at_least_once=umami_settings.UMAMI_AT_LEAST_ONCE.read(given.get("at_least_once")),
         timeout_s=umami_settings.UMAMI_TIMEOUT_S.read(given.get("timeout_s")),
     )
