@@ -36,6 +36,8 @@ URL_QUERY: Final = "url.query"
 CLIENT_ADDRESS: Final = "client.address"
 USER_AGENT_ORIGINAL: Final = "user_agent.original"
 HTTP_REQUEST_HEADER: Final = "http.request.header"
+HTTP_REQUEST_REFERER: Final = f"{HTTP_REQUEST_HEADER}.referer"
+HTTP_REQUEST_LANGUAGE: Final = f"{HTTP_REQUEST_HEADER}.accept-language"
 # What instrumentors write instead unless OTEL_SEMCONV_STABILITY_OPT_IN says otherwise.
 HTTP_METHOD: Final = "http.method"
 HTTP_TARGET: Final = "http.target"
@@ -65,6 +67,9 @@ OUTCOME_CANCELLED: Final = "cancelled"
 REQUEST_ID: Final = "otel_tracker.request_id"
 # JSON text with what of a stored record OpenTelemetry cannot say; only what is written out or replayed ever has it.
 RECORD: Final = "otel_tracker.record"
+
+WEBSOCKET_MESSAGES_RECEIVED: Final = "otel_tracker.websocket.messages_received"
+WEBSOCKET_MESSAGES_SENT: Final = "otel_tracker.websocket.messages_sent"
 
 # The whole name of an event whose name was too long for a server.
 EVENT_NAME: Final = "otel_tracker.event_name"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -32,9 +33,12 @@ We tell it to only where log records are stored. Its handler also breaks the exi
 
 _OWN = "otel_tracker"
 
-# Two spans for every ASGI message say nothing that the request's own span does not
-# (open-telemetry/opentelemetry-python-contrib#831).
-_INSTRUMENTOR_OPTIONS: dict[str, dict[str, Any]] = {"fastapi": {"exclude_spans": ["send", "receive"]}}
+# Upstream instrumentors that get hooks of ours: from their modules to what activates them with these.
+_HOOKED = {
+    DJANGO: ("otel_tracker.frameworks.django", "activate"),
+    "opentelemetry.instrumentation.fastapi": ("otel_tracker.frameworks.fastapi", "instrument"),
+    "opentelemetry.instrumentation.flask": ("otel_tracker.frameworks.flask", "instrument"),
+}
 
 
 class OtelTrackerDistro(BaseDistro):  # type: ignore[misc] # the base is not typed
@@ -79,13 +83,18 @@ def _stores_logs() -> bool:
 
 def _activation(entry_point: EntryPoint, options: dict[str, Any]) -> Callable[[], None]:
     """Activates the instrumentor unless the program did so itself; raises ImportError, and says everything else."""
-    chosen = {**options, **_INSTRUMENTOR_OPTIONS.get(entry_point.name, {})}
+    options.pop("skip_dep_check", None)
+    hooked = _HOOKED.get(entry_point.module)
 
     def activate() -> None:
         try:
+            if hooked is not None:
+                module, function = hooked
+                getattr(import_module(module), function)(**options)
+                return
             instrumentor = entry_point.load()()
             if not getattr(instrumentor, "is_instrumented_by_opentelemetry", False):
-                instrumentor.instrument(**chosen)
+                instrumentor.instrument(**options)
         except ImportError:
             raise
         except Exception as error:  # an instrumentor of anybody's

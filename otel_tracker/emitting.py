@@ -62,7 +62,7 @@ def emit(
         found = _captured(properties) if properties else {}
         if attributes:
             found.update(attributes)
-        stamped = request_context.attributes_of(context)
+        stamped = request_context.event_attributes_of(context)
         if is_of_user:
             stamped = {key: value for key, value in stamped.items() if key in _KNOWN_KEYS}
         _target.emit(event_name, {**stamped, **found} if stamped else found, severity, context)

@@ -12,7 +12,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from otel_tracker import capture, emitting, redaction, request_context, setting_sources, settings
+from otel_tracker import capture, emitting, http_rules, redaction, request_context, setting_sources, settings
 from otel_tracker.delivery import lanes
 from otel_tracker.diagnostics import logger, report_internal_error, say_once, set_log_level
 from otel_tracker.propagation import adopt_environment
@@ -117,6 +117,7 @@ def forget_cached_settings() -> None:
     """Read every setting again at its next use."""
     setting_sources.forget_file()
     redaction.reset()
+    http_rules.reset()
     capture.reset()
     defaults.reset()
     engine.reset()

@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from itertools import islice
 from types import TracebackType
@@ -26,7 +26,7 @@ from opentelemetry import baggage, trace
 from opentelemetry.context import Context, create_key
 from opentelemetry.trace import Span, SpanContext
 
-from otel_tracker import current, settings
+from otel_tracker import current, event_needs, settings
 from otel_tracker.attributes import REQUEST_ID, SERVER_ADDRESS, SESSION_ID, URL_PATH, USER_ID
 from otel_tracker.capture import capture_tree, capture_value
 from otel_tracker.diagnostics import report_internal_error
@@ -92,13 +92,29 @@ class _Layer(Values):
 
 
 class Request:
-    """What is known of one request; ``root`` is its local root span, None where there is none to be written to."""
+    """What is known of one request; ``root`` is its local root span, None where there is none to be written to.
 
-    __slots__ = ("root", "values")
+    ``find`` is asked for more whenever something is stamped, until it says what it is waiting for (a user who logs
+    in); what is given goes before what is found. ``facts`` are attributes for the request's events alone.
+    """
+
+    __slots__ = ("facts", "find", "root", "values")
 
     def __init__(self, root: ReferenceType[Any] | None = None) -> None:
         self.root = root
         self.values = _NOTHING
+        self.find: Callable[[], Mapping[str, Any] | None] | None = None
+        self.facts: Mapping[str, Any] | None = None
+
+    def look(self) -> None:
+        """Take over what is found, if it is there now."""
+        found = self.find() if self.find is not None else None
+        if not found:
+            return
+        self.find = None
+        with _lock:
+            self.values = Values({**found, **self.values.given})
+        _stamp_root(self)
 
 
 _ambient: ContextVar[Values] = ContextVar("otel_tracker_ambient_context", default=_NOTHING)
@@ -121,8 +137,8 @@ def set_context(**values: Any) -> None:
     its name. Outside any span the values belong to the running thread or task. Never raises.
     """
     try:
-        _use()
-        request = _request_of(current.get(), makes=True)
+        use()
+        request = request_of(current.get(), makes=True)
         if request is None:
             _ambient.set(_ambient.get().merged(values))
             return
@@ -136,7 +152,7 @@ def set_context(**values: Any) -> None:
 def get_context() -> dict[str, Any]:
     """What is known here, under the names and with the values that it was given by; a copy."""
     context = current.get()
-    request = _request_of(context)
+    request = request_of(context)
     overlay = _overlay_of(context)
     return {
         **_ambient.get().given,
@@ -148,7 +164,7 @@ def get_context() -> dict[str, Any]:
 def clear_context() -> None:
     """Forget what `set_context` has said for this request, thread or task; `context` blocks keep theirs."""
     _ambient.set(_NOTHING)
-    request = _request_of(current.get())
+    request = request_of(current.get())
     if request is not None:
         with _lock:
             request.values = _NOTHING
@@ -168,7 +184,7 @@ class context:  # noqa: N801 - used like a function
 
     def __enter__(self) -> None:
         try:
-            _use()
+            use()
             now = current.get()
             current.attach(Context({**now, _OVERLAY: _Layer(self, self._values, _overlay_of(now))}))
         except Exception as error:
@@ -202,10 +218,13 @@ def attributes_of(context: Context) -> Mapping[str, Any]:
     """What a span or event that is made in this context is stamped with; not to be changed."""
     if not is_used:
         return _NOTHING.attributes
-    ambient, request, overlay = _ambient.get(), _request_of(context), _overlay_of(context)
+    ambient, request, overlay = _ambient.get(), request_of(context), _overlay_of(context)
     found = [] if ambient is _NOTHING else [ambient.attributes]
-    if request is not None and request.values is not _NOTHING:
-        found.append(request.values.attributes)
+    if request is not None:
+        if request.find is not None:
+            request.look()
+        if request.values is not _NOTHING:
+            found.append(request.values.attributes)
     if overlay is not None:
         found.append(overlay.attributes)
     if _baggage_keys:
@@ -214,6 +233,33 @@ def attributes_of(context: Context) -> Mapping[str, Any]:
         return found[0]
     merged = {key: value for attributes in found for key, value in attributes.items()}
     return merged if len(merged) <= MAX_STAMPED else dict(islice(merged.items(), MAX_STAMPED))
+
+
+def event_attributes_of(context: Context) -> Mapping[str, Any]:
+    """The same for an event, with what destinations of events ask of its request; not to be changed."""
+    stamped = attributes_of(context)
+    if event_needs.of_events and is_used:
+        request = request_of(context)
+        if request is not None and request.facts:
+            return {**request.facts, **stamped}
+    return stamped
+
+
+def known(span: Span) -> Request | None:
+    """The request that a span was begun for, as far as the span knows it."""
+    request: Request | None = getattr(span, _BOX, None)
+    return request
+
+
+def adopt(span: Span, request: Request) -> None:
+    """Let ``request`` be that of a span which has just begun, and of all below it; what was said of it stays."""
+    earlier = known(span) or _unboxed.get(_key_of(span))
+    if earlier is not None and earlier.values.given:
+        request.values = request.values.merged(earlier.values.given)
+    setattr(span, _BOX, request)
+    if not span.is_recording():  # those below it are made of nothing but its ids
+        _unboxed.pop(_key_of(span), None)
+        _kept(_key_of(span), request)
 
 
 def begun(span: Span, parent: Context | None) -> None:
@@ -236,7 +282,8 @@ def reset() -> None:
     _baggage_keys = None
 
 
-def _use() -> None:
+def use() -> None:
+    """Somebody sets context now, or will."""
     global is_used
     is_used = True
     if _baggage_keys is None or trace.get_tracer_provider() is not _stamped_provider:
@@ -269,7 +316,7 @@ def _overlay_of(context: Context) -> _Layer | None:
     return layer if isinstance(layer, _Layer) else None
 
 
-def _request_of(context: Context, *, makes: bool = False) -> Request | None:
+def request_of(context: Context, *, makes: bool = False) -> Request | None:
     """The request that the context's span belongs to; None outside any, or where nothing is known of it."""
     span: Any = context.get(current.SPAN_KEY)
     if span is None:

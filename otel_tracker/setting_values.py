@@ -15,6 +15,7 @@ UMAMI_DIALECTS = ("umami", "posthog")
 
 _BYTE_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 
 def parse_bool(value: object) -> bool:
@@ -119,6 +120,14 @@ def parse_header(value: object) -> str:
     """Text that can be the value of an HTTP header: printable ASCII."""
     text = parse_text(value)
     if not (text.isascii() and text.isprintable()):
+        raise ValueError(text)
+    return text
+
+
+def parse_header_name(value: object) -> str:
+    """The name of an HTTP header; letters, digits and hyphens, because WSGI cannot tell others apart."""
+    text = parse_text(value)
+    if not _HEADER_NAME.fullmatch(text):
         raise ValueError(text)
     return text
 

@@ -25,6 +25,7 @@ from otel_tracker.setting_sources import (
 from otel_tracker.setting_values import (
     parse_bytes,
     parse_days,
+    parse_header_name,
     parse_jsonl_format,
     parse_level,
     parse_names,
@@ -178,6 +179,31 @@ CONTEXT_BAGGAGE_KEYS: Setting[tuple[str, ...]] = Setting(
     "Set it to keys such as tenant,user.id, or unset it.",
     "Baggage entries that are stamped on spans and events; baggage comes from other services and may hold anything.",
 )
+HTTP_REQUEST_ID_HEADER = Setting(
+    "http_request_id_header",
+    "OTEL_TRACKER_HTTP_REQUEST_ID_HEADER",
+    "X-Request-ID",
+    parse_header_name,
+    "the name of an HTTP header",
+    "Set it to X-Request-ID, or unset it.",
+    "The header that a request's id comes in with, and goes out with in the response.",
+)
+HTTP_TRUST_FORWARDED = bool_setting(
+    "http_trust_forwarded",
+    "OTEL_TRACKER_HTTP_TRUST_FORWARDED",
+    False,
+    "Whether the client's address is taken from `Forwarded` or `X-Forwarded-For`: anybody can send these, so only "
+    "behind a proxy that sets them.",
+)
+HTTP_EXCLUDED_URLS: Setting[tuple[str, ...]] = Setting(
+    "http_excluded_urls",
+    "OTEL_TRACKER_HTTP_EXCLUDED_URLS",
+    ("/health", "/healthz", "/ready", "/metrics", "/favicon.ico", "/static/*"),
+    parse_names,
+    "globs of paths, comma-separated",
+    "Set it to globs such as /health,/static/*, or unset it.",
+    "Requests whose spans, and all spans below them, are not kept, by globs on their paths; `none` keeps all.",
+)
 DELIVERY_EXIT_TIMEOUT_S = Setting(
     "delivery_exit_timeout_s",
     "OTEL_TRACKER_DELIVERY_EXIT_TIMEOUT_S",
@@ -302,6 +328,9 @@ TABLE: tuple[Setting[Any], ...] = (
     EVENTS_SAMPLE_RATIO,
     LOGS_STORE,
     CONTEXT_BAGGAGE_KEYS,
+    HTTP_REQUEST_ID_HEADER,
+    HTTP_TRUST_FORWARDED,
+    HTTP_EXCLUDED_URLS,
     DELIVERY_EXIT_TIMEOUT_S,
     DELIVERY_JOURNAL_DIR,
     DELIVERY_JOURNAL_MAX_BYTES,

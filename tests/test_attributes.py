@@ -52,6 +52,8 @@ CONVENTIONS = {
     "CLIENT_ADDRESS": client_attributes.CLIENT_ADDRESS,
     "USER_AGENT_ORIGINAL": user_agent_attributes.USER_AGENT_ORIGINAL,
     "HTTP_REQUEST_HEADER": http_attributes.HTTP_REQUEST_HEADER_TEMPLATE,
+    "HTTP_REQUEST_REFERER": f"{http_attributes.HTTP_REQUEST_HEADER_TEMPLATE}.referer",
+    "HTTP_REQUEST_LANGUAGE": f"{http_attributes.HTTP_REQUEST_HEADER_TEMPLATE}.accept-language",
     "HTTP_METHOD": earlier_http_attributes.HTTP_METHOD,
     "HTTP_TARGET": earlier_http_attributes.HTTP_TARGET,
     "HTTP_USER_AGENT": earlier_http_attributes.HTTP_USER_AGENT,

@@ -98,6 +98,11 @@ def _record_once(span: Span, error: BaseException, message: str, *, is_outermost
         del marks[_RECORDED_IN_TRACE]
 
 
+def takes_recorded_mark(error: BaseException, trace_id: int) -> bool:
+    """Whether a deeper span of this trace has the exception's traceback; for the outermost that sees the exception."""
+    return _marks_of(error).pop(_RECORDED_IN_TRACE, None) == trace_id
+
+
 def _event_attributes(error: BaseException, message: str) -> dict[str, str]:
     return {
         keys.EXCEPTION_TYPE: type_name(error),

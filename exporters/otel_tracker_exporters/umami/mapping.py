@@ -26,7 +26,6 @@ NAMELESS = "event"
 """The name of an event that has none: Umami takes a nameless one for a page view."""
 
 _VISITORS = (keys.USER_ID, keys.ENDUSER_ID, keys.SESSION_ID)
-_REFERER, _LANGUAGE = (f"{keys.HTTP_REQUEST_HEADER}.{name}" for name in ("referer", "accept-language"))
 _LANGUAGE_EARLIER = f"{keys.HTTP_REQUEST_HEADER}.accept_language"
 _HIDDEN = frozenset(
     {
@@ -122,8 +121,8 @@ class _Found:
         is_forwarded = self._options.forwards_client
         return {
             "hostname": self._hostname(),
-            "referrer": referrer_of(self.text(_REFERER)),
-            "language": self.text(_LANGUAGE, _LANGUAGE_EARLIER).split(",")[0].split(";")[0].strip(),
+            "referrer": referrer_of(self.text(keys.HTTP_REQUEST_REFERER)),
+            "language": self.text(keys.HTTP_REQUEST_LANGUAGE, _LANGUAGE_EARLIER).split(",")[0].split(";")[0].strip(),
             "visitor": self._visitor(),
             "tag": private(str(self._resource.get(keys.DEPLOYMENT_ENVIRONMENT_NAME) or "")),
             "client_ip": self.text(keys.CLIENT_ADDRESS, keys.HTTP_CLIENT_IP) if is_forwarded else "",

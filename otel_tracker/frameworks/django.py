@@ -1,0 +1,85 @@
+"""Django: `instrument`, and what the launcher does in its place.
+
+Hooks used: upstream's ``request_hook`` and ``response_hook``. Its middleware is added when Django reads the list of
+them (see `otel_tracker.django_middleware`), so that it does not matter when and where the settings are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.utils.functional import LazyObject, empty
+from opentelemetry.instrumentation.django import DjangoInstrumentor
+from opentelemetry.trace import Span
+
+from otel_tracker import current, request_context
+from otel_tracker.diagnostics import report_internal_error
+from otel_tracker.django_middleware import before_middleware_is_read
+from otel_tracker.frameworks.activating import active, both, is_active
+from otel_tracker.frameworks.carriers import WsgiCarrier
+from otel_tracker.frameworks.serving import Served, Serving
+from otel_tracker.frameworks.streams import AsyncInContext, InContext
+
+
+def instrument(**options: Any) -> None:
+    """Trace the requests of the project; call it before Django makes its application.
+
+    ``manage.py``, ``wsgi.py`` and ``asgi.py`` are good places, before or after the settings are named. ``options`` are
+    those of upstream's ``DjangoInstrumentor`` (``request_hook=``, ``response_hook=``, ``excluded_urls=``). A second
+    call changes nothing. It sets up no provider: `configure()` or the program does.
+    """
+    before_middleware_is_read(lambda: activate(**options))
+
+
+def activate(**options: Any) -> None:
+    """Add upstream's middleware to the settings, which are known by now, unless it is there."""
+    with active():
+        if not is_active(DjangoInstrumentor()):
+            DjangoInstrumentor().instrument(**_hooks(**options))
+
+
+def _hooks(
+    *, request_hook: Any = None, response_hook: Any = None, excluded_urls: str | None = None, **others: Any
+) -> dict[str, Any]:
+    serving = Serving("DJANGO", excluded_urls)
+
+    def begin(span: Span, request: Any) -> None:
+        cookie: str = settings.SESSION_COOKIE_NAME
+        serving.begin(span, WsgiCarrier(request.META), session_cookie=cookie, find=lambda: _user_of(request))
+
+    return {
+        **others,
+        "request_hook": both(begin, request_hook),
+        "response_hook": both(_respond, response_hook),
+        "excluded_urls": "",
+    }
+
+
+def _respond(span: Span, request: Any, response: Any) -> None:
+    served = request_context.known(span)
+    if not isinstance(served, Served):
+        return
+    # Django makes answers of Http404, PermissionDenied and the like, which upstream would call errors.
+    served.is_answered = response.status_code < 500
+    if response.streaming and getattr(response, "file_to_stream", None) is None:
+        try:
+            _keep_in_trace(response)
+        except Exception as error:  # a response of anybody's class
+            report_internal_error("keeping a streamed response in its trace", error)
+
+
+def _keep_in_trace(response: Any) -> None:
+    kind = AsyncInContext if getattr(response, "is_async", False) else InContext
+    response.streaming_content = kind(response.streaming_content, current.get())
+
+
+def _user_of(request: Any) -> Mapping[str, Any] | None:
+    """Who is known to be logged in by now: nothing is loaded for it, least of all from the database."""
+    user = vars(request).get("user")
+    if isinstance(user, LazyObject):
+        user = vars(user).get("_wrapped", empty)
+    if user is None or user is empty or not getattr(user, "is_authenticated", False):
+        return None
+    return {"user_id": str(user.pk)}

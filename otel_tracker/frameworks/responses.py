@@ -1,0 +1,64 @@
+"""Gives a request's id back to the client: a `ResponsePropagator`, which every upstream instrumentor asks.
+
+There is one for the whole process. One that the program had set before is asked first, by ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.propagators import (
+    ResponsePropagator,
+    default_setter,
+    get_global_response_propagator,
+    set_global_response_propagator,
+)
+
+from otel_tracker import current, request_context
+from otel_tracker.diagnostics import report_internal_error
+from otel_tracker.frameworks.serving import Served
+from otel_tracker.http_rules import rules_in_force
+
+_ASGI_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+"""The messages of ASGI's that headers go out with; upstream hands over every message."""
+
+
+class RequestIdPropagator(ResponsePropagator):
+    """Adds the header, unless the response has one of that name; ``first`` adds its own before that."""
+
+    def __init__(self, first: ResponsePropagator | None) -> None:
+        self._first = first
+
+    def inject(self, carrier: Any, context: Context | None = None, setter: Any = default_setter) -> None:
+        """See `ResponsePropagator.inject`."""
+        if self._first is not None:
+            self._first.inject(carrier, context=context, setter=setter)
+        try:
+            if type(carrier) is dict and carrier.get("type") not in _ASGI_STARTS:
+                return
+            served = request_context.request_of(current.get() if context is None else context)
+            if isinstance(served, Served):
+                name = rules_in_force().request_id_header
+                if not _has(carrier, name):
+                    setter.set(carrier, name, served.request_id)
+        except Exception as error:  # carriers are servers' and frameworks' own
+            report_internal_error("writing the request's id into a response", error)
+
+
+def give_ids_back() -> None:
+    """Set the propagator, once a process."""
+    first = get_global_response_propagator()
+    if not isinstance(first, RequestIdPropagator):
+        set_global_response_propagator(RequestIdPropagator(first))
+
+
+def _has(carrier: Any, name: str) -> bool:
+    """Whether the header is there: in WSGI's list of pairs, in a message of ASGI's, in a response of Django's."""
+    if isinstance(carrier, list):
+        lower = name.lower()
+        return any(key.lower() == lower for key, _ in carrier)
+    if isinstance(carrier, dict):
+        lower_bytes = name.lower().encode("latin-1")
+        return any(key.lower() == lower_bytes for key, _ in carrier.get("headers") or ())
+    return name in carrier
