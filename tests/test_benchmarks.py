@@ -134,3 +134,14 @@ def test_launch_starts_both_and_prints_three_ratios(tmp_path: Path) -> None:
     bars = {workload: row["bar"] for (case, workload), row in rows.items() if case == "otel-tracker"}
     assert bars == {"processor time": 0.5, "time by the clock": 0.5, "memory at its peak": 0.6}
     assert all(row["cost"] > 0 for row in rows.values())
+
+
+@pytest.mark.skipif(
+    not all(find_spec(name) for name in ("flask", "fastapi", "django")), reason="needs Flask, FastAPI and Django"
+)
+def test_http_context_compares_requests_with_upstreams_and_with_none(tmp_path: Path) -> None:
+    """Each framework with our hooks, without them, and bare."""
+    rows = rows_of(run(tmp_path, "http_context.py", "--rounds", 1, "--sample-ms", 0.1, "--json", "-"))
+    bars = {workload: row["bar"] for (case, workload), row in rows.items() if case == "with our hooks"}
+    assert bars == {"flask": 1.03, "fastapi": 1.03, "django": 1.03}
+    assert rows["with our hooks, against bare", "fastapi"]["bar"] == 3.2

@@ -54,6 +54,10 @@ class Carrier(Protocol):
     def lacks_target(self) -> bool:
         """Whether upstream's instrumentor finds no path and no query here."""
 
+    @property
+    def lacks_host(self) -> bool:
+        """Whether it takes the address that the server listens on for the host that was asked for."""
+
     def get(self, wanted: Header) -> str | None:
         """The value of a header; None without it."""
 
@@ -94,6 +98,11 @@ class WsgiCarrier:
     def lacks_target(self) -> bool:
         """See `Carrier.lacks_target`."""
         return "REQUEST_URI" not in self._environ and "RAW_URI" not in self._environ
+
+    @property
+    def lacks_host(self) -> bool:
+        """See `Carrier.lacks_host`."""
+        return False
 
     def get(self, wanted: Header) -> str | None:
         """See `Carrier.get`."""
@@ -142,6 +151,11 @@ class AsgiCarrier:
     def lacks_target(self) -> bool:
         """See `Carrier.lacks_target`."""
         return False
+
+    @property
+    def lacks_host(self) -> bool:
+        """See `Carrier.lacks_host`."""
+        return True
 
     def get(self, wanted: Header) -> str | None:
         """See `Carrier.get`."""

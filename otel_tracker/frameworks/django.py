@@ -17,7 +17,7 @@ from opentelemetry.trace import Span
 from otel_tracker import current, request_context
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.django_middleware import before_middleware_is_read
-from otel_tracker.frameworks.activating import active, both, is_active
+from otel_tracker.frameworks.activating import active, both, cheap_spans, is_active
 from otel_tracker.frameworks.carriers import WsgiCarrier
 from otel_tracker.frameworks.serving import Served, Serving
 from otel_tracker.frameworks.streams import AsyncInContext, InContext
@@ -41,7 +41,12 @@ def activate(**options: Any) -> None:
 
 
 def _hooks(
-    *, request_hook: Any = None, response_hook: Any = None, excluded_urls: str | None = None, **others: Any
+    *,
+    request_hook: Any = None,
+    response_hook: Any = None,
+    excluded_urls: str | None = None,
+    tracer_provider: Any = None,
+    **others: Any,
 ) -> dict[str, Any]:
     serving = Serving("DJANGO", excluded_urls)
 
@@ -54,6 +59,7 @@ def _hooks(
         "request_hook": both(begin, request_hook),
         "response_hook": both(_respond, response_hook),
         "excluded_urls": "",
+        "tracer_provider": cheap_spans(tracer_provider),
     }
 
 

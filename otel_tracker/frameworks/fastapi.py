@@ -17,7 +17,7 @@ from opentelemetry.trace import Span, get_current_span
 
 from otel_tracker.attributes import WEBSOCKET_MESSAGES_RECEIVED, WEBSOCKET_MESSAGES_SENT
 from otel_tracker.diagnostics import report_internal_error
-from otel_tracker.frameworks.activating import active, both, is_active
+from otel_tracker.frameworks.activating import active, both, cheap_spans, is_active
 from otel_tracker.frameworks.carriers import AsgiCarrier
 from otel_tracker.frameworks.serving import Serving
 
@@ -47,14 +47,21 @@ def instrument(app: fastapi.FastAPI | None = None, **options: Any) -> None:
             app.middleware_stack = None  # what has served before is built anew, with the instrumentor in it
 
 
-def _hooks(*, server_request_hook: Any = None, excluded_urls: str | None = None, **others: Any) -> dict[str, Any]:
+def _hooks(
+    *, server_request_hook: Any = None, excluded_urls: str | None = None, tracer_provider: Any = None, **others: Any
+) -> dict[str, Any]:
     serving = Serving("FASTAPI", excluded_urls)
 
     def begin(span: Span, scope: dict[str, Any]) -> None:
         serving.begin(span, AsgiCarrier(scope), session_cookie=SESSION_COOKIE, find=lambda: _user_of(scope))
 
     others.setdefault("exclude_spans", ["send", "receive"])
-    return {**others, "server_request_hook": both(begin, server_request_hook), "excluded_urls": ""}
+    return {
+        **others,
+        "server_request_hook": both(begin, server_request_hook),
+        "excluded_urls": "",
+        "tracer_provider": cheap_spans(tracer_provider),
+    }
 
 
 def _user_of(scope: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -14,7 +14,7 @@ from opentelemetry.trace import Span, get_current_span
 
 from otel_tracker import current, request_context
 from otel_tracker.diagnostics import report_internal_error
-from otel_tracker.frameworks.activating import active, both, is_active
+from otel_tracker.frameworks.activating import active, both, cheap_spans, is_active
 from otel_tracker.frameworks.carriers import WsgiCarrier
 from otel_tracker.frameworks.serving import Served, Serving
 from otel_tracker.frameworks.streams import InContext
@@ -37,13 +37,20 @@ def instrument(app: flask.Flask | None = None, **options: Any) -> None:
     flask.request_finished.connect(_keep_in_trace)
 
 
-def _hooks(*, request_hook: Any = None, excluded_urls: str | None = None, **others: Any) -> dict[str, Any]:
+def _hooks(
+    *, request_hook: Any = None, excluded_urls: str | None = None, tracer_provider: Any = None, **others: Any
+) -> dict[str, Any]:
     serving = Serving("FLASK", excluded_urls)
 
     def begin(span: Span, environ: dict[str, Any]) -> None:
         serving.begin(span, WsgiCarrier(environ), session_cookie=_session_cookie())
 
-    return {**others, "request_hook": both(begin, request_hook), "excluded_urls": ""}
+    return {
+        **others,
+        "request_hook": both(begin, request_hook),
+        "excluded_urls": "",
+        "tracer_provider": cheap_spans(tracer_provider),
+    }
 
 
 def _session_cookie() -> str | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 from weakref import ReferenceType
@@ -26,7 +27,7 @@ from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.frameworks.addresses import forwarded_client, host_of
 from otel_tracker.frameworks.carriers import ACCEPT_LANGUAGE, COOKIE, HOST, REFERER, USER_AGENT, Carrier, header
 from otel_tracker.http_rules import HttpRules, rules_in_force
-from otel_tracker.redaction import redactor
+from otel_tracker.redaction import Redactor, redactor
 from otel_tracker.request_context import Request, Values
 from otel_tracker.tracing.failures import message_of, takes_recorded_mark, type_name
 
@@ -36,7 +37,9 @@ Find = Callable[[], "Mapping[str, Any] | None"]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}")
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 _ERROR = StatusCode.ERROR
+_NONE: Mapping[str, Any] = {}
 _SESSION_DIGITS = 32
+_MAX_QUERIES = 1_000
 _MAX_REFERER = 2_000
 _MAX_LANGUAGE = 35
 _MAX_USER_AGENT = 500
@@ -51,11 +54,14 @@ class Served(Request):
 
     __slots__ = ("_failure", "is_answered", "late", "request_id")
 
-    def __init__(self, span: Span, request_id: str) -> None:
-        super().__init__(ReferenceType(span))
+    def __init__(self, span: Span, request_id: str, values: Values, find: Find | None) -> None:
+        self.root = ReferenceType(span)
         self.request_id = request_id
+        self.values = values
+        self.find = find
+        self.facts = None
         self.is_answered = False
-        self.late: dict[str, Any] = {}
+        self.late: Mapping[str, Any] = _NONE
         self._failure: tuple[str, str] | None = None
 
     def record_exception(self, exception: BaseException, *args: Any, **kwargs: Any) -> None:
@@ -64,7 +70,7 @@ class Served(Request):
         if span is None:
             return
         if self.is_answered:
-            span.set_status = _leave  # for the call that upstream makes next; the span ends right after it
+            span.set_status = _leave  # until the span ends, which upstream does next
             return
         if not takes_recorded_mark(exception, span.get_span_context().trace_id):
             type(span).record_exception(span, exception, *args, **kwargs)
@@ -83,17 +89,20 @@ class Served(Request):
         type(span).end(span, end_time)
 
     def _complete(self, span: Any) -> None:
-        for name in ("end", "record_exception", "set_status"):
-            vars(span).pop(name, None)
+        del span.end, span.record_exception
+        if self.is_answered:
+            vars(span).pop("set_status", None)
         if self.find is not None:
             self.look()
             self.find = None  # it holds the framework's request
-        late = {**self.late, **self.values.attributes}
+        for late in (self.late, self.values.attributes):
+            for key, value in late.items():
+                span.set_attribute(key, value)
         if self._failure is not None and span.status.status_code is _ERROR:
-            late[keys.ERROR_TYPE], message = self._failure
+            kind, message = self._failure
+            span.set_attribute(keys.ERROR_TYPE, kind)
             if not span.status.description:
-                span.set_status(Status(_ERROR, f"{late[keys.ERROR_TYPE].rpartition('.')[2]}: {message}"))
-        span.set_attributes(late)
+                span.set_status(Status(_ERROR, f"{kind.rpartition('.')[2]}: {message}"))
 
     def _root(self) -> Any:
         return None if self.root is None else self.root()
@@ -135,9 +144,7 @@ class Serving:
         request_context.use()
         rules = self._rules_now()
         request_id = self._id_in(carrier) or f"{context.trace_id:032x}"
-        served = Served(span, request_id)
-        served.values = _identified(request_id, _session_of(carrier, session_cookie))
-        served.find = find
+        served = Served(span, request_id, _identified(request_id, _session_of(carrier, session_cookie)), find)
         if event_needs.of_events:
             served.facts = facts_of(carrier, rules)
         request_context.adopt(span, served)
@@ -193,12 +200,16 @@ def _session_of(carrier: Carrier, name: str | None) -> str | None:
 def _late(carrier: Carrier, rules: HttpRules) -> dict[str, Any]:
     """What upstream's instrumentors leave out, or write otherwise than the conventions say."""
     late: dict[str, Any] = {}
-    host = carrier.get(HOST)
-    if host:
-        late[keys.SERVER_ADDRESS] = host_of(host)
+    authority = carrier.get(HOST)
+    if authority:
+        host = host_of(authority)
+        if host is not authority or carrier.lacks_host:
+            late[keys.SERVER_ADDRESS] = host
     query = carrier.query
     if query:
-        late[keys.URL_QUERY] = redactor().text(query)
+        shown = _shown(query, redactor())
+        if shown is not query or carrier.lacks_target:
+            late[keys.URL_QUERY] = shown
     if carrier.lacks_target:
         late[keys.URL_PATH] = carrier.path
     if rules.trusts_forwarded:
@@ -208,6 +219,12 @@ def _late(carrier: Carrier, rules: HttpRules) -> dict[str, Any]:
     if event_needs.of_requests:
         late.update(_headers(carrier, event_needs.of_requests))
     return late
+
+
+@lru_cache(maxsize=_MAX_QUERIES)
+def _shown(query: str, redact: Redactor) -> str:
+    """The query without secrets; the same object where there are none. Many requests have the same few."""
+    return redact.text(query)
 
 
 def facts_of(carrier: Carrier, rules: HttpRules) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class LeanEngine:
             parent: Any = context.get(SPAN_KEY)
             kind = type(parent)
             if kind is LeanSpan:
-                lineage = parent._lineage if parent._facts is facts else None
+                lineage = parent._lineage if parent._facts is facts else facts.lineage_below(parent._context)
             elif kind is SdkSpan:
                 lineage = facts.lineage_below(parent._context)
             elif kind is NonRecordingSpan and facts.drops_below(parent._context) and not spec.new_trace:
@@ -202,7 +202,7 @@ def _recorded(call: _Call, own: SpanContext, parent: SpanContext | None, attribu
     plan = plan_of(spec)
     if attributes is None:
         attributes = plan.attributes_for(values, facts.max_length)
-        if len(attributes) > facts.room or not _are_native(attributes):
+        if len(attributes) > facts.room or not are_native(attributes):
             attributes = facts.bounded(attributes)
     given = () if callable(links) else links
     span = new_span(facts, plan, own, parent, facts.lineage_below(own), attributes, context, given)
@@ -214,9 +214,9 @@ def _recorded(call: _Call, own: SpanContext, parent: SpanContext | None, attribu
     return span
 
 
-def _are_native(attributes: Mapping[str, Any]) -> bool:
+def are_native(attributes: Mapping[str, Any]) -> bool:
     """Whether the SDK's container would take these attributes as they are."""
-    return "" not in attributes and all(type(value) in sdk.NATIVE_TYPES for value in attributes.values())
+    return "" not in attributes and sdk.NATIVE_TYPES.issuperset(map(type, attributes.values()))
 
 
 _engines: WeakSet[LeanEngine] = WeakSet()

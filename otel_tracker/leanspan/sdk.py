@@ -281,7 +281,10 @@ class LeanSpan(OwnExecution, Span):
         )
 
     def set_attribute(self, key: str, value: Any) -> None:
-        """See the API; as `Span.set_attribute`."""
+        """See the API; as `Span.set_attribute`, but that what is there already stays in its place."""
+        known = self._attributes
+        if type(known) is dict and type(key) is str and known.get(key, known) is value and self._end_time is None:
+            return  # instrumentors set what they have begun the span with once more
         with self._lock:
             if self._end_time is None:
                 self.is_captured = False
@@ -397,6 +400,7 @@ def new_span(  # noqa: PLR0917 - by name they would cost more than the span
     attributes: dict[str, Any] | BoundedAttributes,
     context: Context,
     links: Sequence[Link] = (),
+    start_ns: int | None = None,
 ) -> LeanSpan:
     """A span that the processors have seen start in this context; it takes over the attributes (see `LeanSpan`)."""
     span: LeanSpan = _new_object(LeanSpan)
@@ -415,7 +419,7 @@ def new_span(  # noqa: PLR0917 - by name they would cost more than the span
         span._kind = spec.kind
     if links:
         span._own_links = span._new_links(links)
-    span._start_time = time_ns()
+    span._start_time = time_ns() if start_ns is None else start_ns
     if facts.multi._span_processors is not facts.processors:
         facts.look_for_processors()
     for on_start in facts.starters:
