@@ -95,16 +95,19 @@ class Request:
     """What is known of one request; ``root`` is its local root span, None where there is none to be written to.
 
     ``find`` is asked for more whenever something is stamped, until it says what it is waiting for (a user who logs
-    in); what is given goes before what is found. ``facts`` are attributes for the request's events alone.
+    in); what is given goes before what is found.
     """
 
-    __slots__ = ("facts", "find", "root", "values")
+    __slots__ = ("find", "root", "values")
 
     def __init__(self, root: ReferenceType[Any] | None = None) -> None:
         self.root = root
         self.values = _NOTHING
         self.find: Callable[[], Mapping[str, Any] | None] | None = None
-        self.facts: Mapping[str, Any] | None = None
+
+    def facts(self) -> Mapping[str, Any]:
+        """Attributes for the request's events alone: what their destinations have asked for."""
+        return _NOTHING.attributes
 
     def look(self) -> None:
         """Take over what is found, if it is there now."""
@@ -240,8 +243,8 @@ def event_attributes_of(context: Context) -> Mapping[str, Any]:
     stamped = attributes_of(context)
     if event_needs.of_events and is_used:
         request = request_of(context)
-        if request is not None and request.facts:
-            return {**request.facts, **stamped}
+        if request is not None:
+            return {**request.facts(), **stamped}
     return stamped
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import flask
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
-from opentelemetry.trace import Span, get_current_span
+from opentelemetry.trace import Span, get_current_span, use_span
 
 from otel_tracker import current, request_context
 from otel_tracker.diagnostics import report_internal_error
-from otel_tracker.frameworks.activating import active, both, cheap_spans, is_active
+from otel_tracker.frameworks.activating import active, cheap_spans, is_active
 from otel_tracker.frameworks.carriers import WsgiCarrier
 from otel_tracker.frameworks.serving import Served, Serving
 from otel_tracker.frameworks.streams import InContext
@@ -44,10 +44,13 @@ def _hooks(
 
     def begin(span: Span, environ: dict[str, Any]) -> None:
         serving.begin(span, WsgiCarrier(environ), session_cookie=_session_cookie())
+        if request_hook is not None:  # with the span current, as the other frameworks have it
+            with use_span(span, record_exception=False, set_status_on_exception=False):
+                request_hook(span, environ)
 
     return {
         **others,
-        "request_hook": both(begin, request_hook),
+        "request_hook": begin,
         "excluded_urls": "",
         "tracer_provider": cheap_spans(tracer_provider),
     }

@@ -29,7 +29,7 @@ from otel_tracker.frameworks.carriers import ACCEPT_LANGUAGE, COOKIE, HOST, REFE
 from otel_tracker.http_rules import HttpRules, rules_in_force
 from otel_tracker.redaction import Redactor, redactor
 from otel_tracker.request_context import Request, Values
-from otel_tracker.tracing.failures import message_of, takes_recorded_mark, type_name
+from otel_tracker.tracing.failures import forget_recorded, is_recorded, mark_recorded, message_of, type_name
 
 Find = Callable[[], "Mapping[str, Any] | None"]
 
@@ -52,17 +52,30 @@ class Served(Request):
     whatever was raised, so that it was no error.
     """
 
-    __slots__ = ("_failure", "is_answered", "late", "request_id")
+    __slots__ = ("_facts", "_failure", "is_answered", "late", "request_id")
 
     def __init__(self, span: Span, request_id: str, values: Values, find: Find | None) -> None:
         self.root = ReferenceType(span)
         self.request_id = request_id
         self.values = values
         self.find = find
-        self.facts = None
         self.is_answered = False
         self.late: Mapping[str, Any] = _NONE
-        self._failure: tuple[str, str] | None = None
+        self._facts: dict[str, Any] = {}
+        self._failure: BaseException | None = None  # kept until the span ends
+
+    def tell(self, facts: dict[str, Any]) -> None:
+        """Give these to the request's events."""
+        self._facts = facts
+
+    def facts(self) -> Mapping[str, Any]:
+        """See `Request.facts`. The route is known only when the framework has found it."""
+        facts = self._facts
+        if facts and keys.HTTP_ROUTE not in facts and keys.HTTP_ROUTE in event_needs.of_events:
+            route = (getattr(self._root(), "attributes", None) or _NONE).get(keys.HTTP_ROUTE)
+            if route:
+                facts[keys.HTTP_ROUTE] = route
+        return facts
 
     def record_exception(self, exception: BaseException, *args: Any, **kwargs: Any) -> None:
         """In place of the span's own: not what a span below it has recorded, nor what became an ordinary answer."""
@@ -72,9 +85,11 @@ class Served(Request):
         if self.is_answered:
             span.set_status = _leave  # until the span ends, which upstream does next
             return
-        if not takes_recorded_mark(exception, span.get_span_context().trace_id):
+        trace_id = span.get_span_context().trace_id
+        if not is_recorded(exception, trace_id):
             type(span).record_exception(span, exception, *args, **kwargs)
-        self._failure = type_name(exception), message_of(exception)
+            mark_recorded(exception, trace_id)
+        self._failure = exception
 
     def end(self, end_time: int | None = None) -> None:
         """In place of the span's own: write what is left to be written, and end it."""
@@ -98,11 +113,14 @@ class Served(Request):
         for late in (self.late, self.values.attributes):
             for key, value in late.items():
                 span.set_attribute(key, value)
-        if self._failure is not None and span.status.status_code is _ERROR:
-            kind, message = self._failure
-            span.set_attribute(keys.ERROR_TYPE, kind)
-            if not span.status.description:
-                span.set_status(Status(_ERROR, f"{kind.rpartition('.')[2]}: {message}"))
+        failure, self._failure = self._failure, None
+        if failure is None:
+            return
+        forget_recorded(failure)
+        if span.status.status_code is _ERROR:
+            span.set_attribute(keys.ERROR_TYPE, type_name(failure))
+            if not span.status.description:  # FastAPI's is set once more by the answer
+                span.set_status(Status(_ERROR, f"{type(failure).__name__}: {message_of(failure)}"))
 
     def _root(self) -> Any:
         return None if self.root is None else self.root()
@@ -146,7 +164,7 @@ class Serving:
         request_id = self._id_in(carrier) or f"{context.trace_id:032x}"
         served = Served(span, request_id, _identified(request_id, _session_of(carrier, session_cookie)), find)
         if event_needs.of_events:
-            served.facts = facts_of(carrier, rules)
+            served.tell(_facts_of(carrier, rules))
         request_context.adopt(span, served)
         if span.is_recording():
             served.late = _late(carrier, rules)
@@ -227,7 +245,7 @@ def _shown(query: str, redact: Redactor) -> str:
     return redact.text(query)
 
 
-def facts_of(carrier: Carrier, rules: HttpRules) -> dict[str, Any]:
+def _facts_of(carrier: Carrier, rules: HttpRules) -> dict[str, Any]:
     """What destinations of events ask of the request, as attributes."""
     asked = event_needs.of_events
     facts: dict[str, Any] = _headers(carrier, asked)

@@ -90,17 +90,26 @@ def _is_clean_exit(error: BaseException) -> bool:
 
 def _record_once(span: Span, error: BaseException, message: str, *, is_outermost: bool) -> None:
     trace_id = span.get_span_context().trace_id
-    marks = _marks_of(error)
-    if marks.get(_RECORDED_IN_TRACE) != trace_id:
+    if not is_recorded(error, trace_id):
         span.add_event(keys.EXCEPTION_EVENT, _event_attributes(error, message))
-        marks[_RECORDED_IN_TRACE] = trace_id
+        mark_recorded(error, trace_id)
     if is_outermost:
-        del marks[_RECORDED_IN_TRACE]
+        forget_recorded(error)
 
 
-def takes_recorded_mark(error: BaseException, trace_id: int) -> bool:
-    """Whether a deeper span of this trace has the exception's traceback; for the outermost that sees the exception."""
-    return _marks_of(error).pop(_RECORDED_IN_TRACE, None) == trace_id
+def is_recorded(error: BaseException, trace_id: int) -> bool:
+    """Whether a span of this trace has the exception's traceback."""
+    return _marks_of(error).get(_RECORDED_IN_TRACE) == trace_id
+
+
+def mark_recorded(error: BaseException, trace_id: int) -> None:
+    """A span of this trace has the exception's traceback, until `forget_recorded`."""
+    _marks_of(error)[_RECORDED_IN_TRACE] = trace_id
+
+
+def forget_recorded(error: BaseException) -> None:
+    """The exception has left the trace."""
+    _marks_of(error).pop(_RECORDED_IN_TRACE, None)
 
 
 def _event_attributes(error: BaseException, message: str) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
+from django.utils.deprecation import MiddlewareMixin
+from django.utils.functional import SimpleLazyObject
 
 from .work import fail, lines, serve_user, work
 
@@ -46,6 +49,19 @@ def own_id(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok", headers={"X-Request-ID": "mine"})
 
 
+async def async_item(request: HttpRequest, number: int) -> HttpResponse:
+    work(number)
+    return HttpResponse("ok")
+
+
+async def async_stream(request: HttpRequest) -> StreamingHttpResponse:
+    async def steps() -> AsyncIterator[str]:
+        for line in lines():
+            yield line
+
+    return StreamingHttpResponse(steps())
+
+
 def logged_in(request: Any) -> HttpResponse:
     work(int(request.user.pk))
     return HttpResponse("ok")
@@ -54,18 +70,19 @@ def logged_in(request: Any) -> HttpResponse:
 class User:
     """As much of a user as a middleware of anybody's puts on the request."""
 
+    loaded = 0
     pk = 7
     is_authenticated = True
 
+    def __init__(self) -> None:
+        User.loaded += 1
 
-def user_middleware(get_response: Any) -> Any:
-    from django.utils.functional import SimpleLazyObject
 
-    def serve(request: Any) -> Any:
+class UserMiddleware(MiddlewareMixin):
+    """Says who the user is when somebody asks, as Django's own does."""
+
+    def process_request(self, request: Any) -> None:
         request.user = SimpleLazyObject(User)
-        return get_response(request)
-
-    return serve
 
 
 urlpatterns = [
@@ -78,6 +95,8 @@ urlpatterns = [
     path("failing-who/<int:number>", failing_who),
     path("own-id", own_id),
     path("logged-in", logged_in),
+    path("async-items/<int:number>", async_item),
+    path("async-stream", async_stream),
     path("health", item, {"number": 0}),
     path("static/app.js", item, {"number": 0}),
 ]
@@ -91,7 +110,7 @@ def configure_django() -> None:
             SECRET_KEY="only for tests",
             ALLOWED_HOSTS=["*"],
             ROOT_URLCONF=__name__,
-            MIDDLEWARE=[f"{__name__}.user_middleware"],
+            MIDDLEWARE=[f"{__name__}.UserMiddleware"],
             LOGGING_CONFIG=None,
         )
         import django

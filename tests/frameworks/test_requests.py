@@ -11,7 +11,7 @@ import pytest
 from otel_tracker import lifecycle
 
 from .conftest import Stored
-from .sites import SITES, django_site
+from .sites import SITES
 
 pytestmark = pytest.mark.parametrize("site", SITES)
 
@@ -199,15 +199,3 @@ def test_nothing_is_traced_and_nothing_breaks_without_a_provider(site: Any) -> N
     with site() as ask:
         answer = ask("/items/3", {"X-Request-ID": "r1"})
     assert (answer.status, answer.body) == (200, "ok")
-
-
-def test_user_that_django_knows_is_on_what_comes_after(stored: Stored, site: Any) -> None:
-    """From the moment in which the application asks for the user; nothing is loaded for our sake."""
-    if site is not django_site:
-        pytest.skip("Django alone has users")
-    with site() as ask:
-        ask("/items/3")
-        ask("/logged-in")
-    assert "user.id" not in stored.servers[0].attributes
-    assert stored.servers[1].attributes["user.id"] == "7"
-    assert stored.events[1].properties["user.id"] == "7"

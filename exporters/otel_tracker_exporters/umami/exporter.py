@@ -16,6 +16,8 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from otel_tracker import attributes as keys
+from otel_tracker import event_needs
 from otel_tracker.delivery.outcomes import Outcome
 from otel_tracker.diagnostics import report_internal_error, say_once
 from otel_tracker.errors import SettingError
@@ -33,6 +35,11 @@ from otel_tracker_exporters.umami.state import server_of
 from otel_tracker_exporters.umami.texts import hash_of
 
 Item = TypeVar("Item")
+
+FROM_HEADERS = (keys.HTTP_REQUEST_REFERER, keys.HTTP_REQUEST_LANGUAGE)
+PAGE = (keys.URL_PATH, keys.SERVER_ADDRESS, keys.HTTP_ROUTE, *FROM_HEADERS)
+CLIENT = (keys.CLIENT_ADDRESS, keys.USER_AGENT_ORIGINAL)
+"""What an event's page, and its visitor, are told by; taken from the request that it happens in."""
 
 _PAUSES_S = (1.0, 2.0, 4.0)
 _MAX_EXPORT_S = 30.0
@@ -93,6 +100,7 @@ class UmamiExporting(Generic[Item]):
 
     def shutdown(self) -> None:
         """End a request that waits, and close; what comes later is not sent."""
+        event_needs.release(self)
         self._closed.set()
         self._connection.close()
 
@@ -126,6 +134,7 @@ class UmamiLogExporter(UmamiExporting[ReadableLogRecord], LogRecordExporter):
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__(options_of(given), self._event)
+        event_needs.ask_for(self, on_events=[*PAGE, *(CLIENT if self.options.forwards_client else ())])
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Send the events; FAILURE, said in the log, when one of them did not arrive."""
@@ -162,6 +171,7 @@ class UmamiSpanExporter(UmamiExporting[ReadableSpan], SpanExporter):
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__(options_of(given), self._event)
+        event_needs.ask_for(self, on_requests=FROM_HEADERS if self.options.has_page_views else ())
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send the spans that were asked for; FAILURE, said in the log, when one of them did not arrive."""
