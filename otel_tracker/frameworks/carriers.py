@@ -66,12 +66,13 @@ class Carrier(Protocol):
 
 
 class WsgiCarrier:
-    """A request of WSGI's; Django keeps every request in this form."""
+    """A request of WSGI's; Django keeps every request in this form, also those that came by ASGI (``lacks_host``)."""
 
-    __slots__ = ("_environ",)
+    __slots__ = ("_environ", "_lacks_host")
 
-    def __init__(self, environ: Mapping[str, Any]) -> None:
+    def __init__(self, environ: Mapping[str, Any], *, lacks_host: bool = False) -> None:
         self._environ = environ
+        self._lacks_host = lacks_host
 
     @property
     def path(self) -> str:
@@ -102,7 +103,7 @@ class WsgiCarrier:
     @property
     def lacks_host(self) -> bool:
         """See `Carrier.lacks_host`."""
-        return False
+        return self._lacks_host
 
     def get(self, wanted: Header) -> str | None:
         """See `Carrier.get`."""

@@ -52,7 +52,8 @@ def _hooks(
 
     def begin(span: Span, request: Any) -> None:
         cookie: str = settings.SESSION_COOKIE_NAME
-        serving.begin(span, WsgiCarrier(request.META), session_cookie=cookie, find=lambda: _user_of(request))
+        carrier = WsgiCarrier(request.META, lacks_host=hasattr(request, "scope"))
+        serving.begin(span, carrier, session_cookie=cookie, find=lambda: _user_of(request))
 
     return {
         **others,
