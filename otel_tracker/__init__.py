@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from otel_tracker.query import StoreReader as StoreReader
     from otel_tracker.records import EventRecord as EventRecord
     from otel_tracker.records import LogRecord as LogRecord
+    from otel_tracker.records import MetricRecord as MetricRecord
     from otel_tracker.records import SpanRecord as SpanRecord
     from otel_tracker.request_context import clear_context as clear_context
     from otel_tracker.request_context import context as context
@@ -50,6 +51,7 @@ _HOMES = {
     "EventCategory": "otel_tracker.events",
     "EventRecord": "otel_tracker.records",
     "LogRecord": "otel_tracker.records",
+    "MetricRecord": "otel_tracker.records",
     "OtelTrackerError": "otel_tracker.errors",
     "ProcessTracker": "otel_tracker.process_tracker",
     "Sensitive": "otel_tracker.capture",
@@ -84,6 +86,7 @@ __all__ = [
     "EventCategory",
     "EventRecord",
     "LogRecord",
+    "MetricRecord",
     "OtelTrackerError",
     "ProcessTracker",
     "Sensitive",

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from otel_tracker import attributes as keys
 from otel_tracker.otel_rest import said_again
-from otel_tracker.records import COMPLETED, FAILED, STARTED, EventRecord, LogRecord, SpanRecord, plain
+from otel_tracker.records import COMPLETED, FAILED, STARTED, EventRecord, LogRecord, MetricRecord, SpanRecord, plain
 from otel_tracker.severities import SEVERITIES
 
 ERROR_KEYS = {
@@ -32,7 +32,7 @@ EVENT_SEVERITY = "INFO"
 
 _RESULTS = frozenset({keys.RESULT, keys.RESULT_JSON})
 
-_Record = TypeVar("_Record", SpanRecord, EventRecord, LogRecord)
+_Record = TypeVar("_Record", SpanRecord, EventRecord, LogRecord, MetricRecord)
 
 
 def span_of(
@@ -133,6 +133,11 @@ def log_of(
         resource=resource,
     )
     return _completed(record, attributes, "attributes") if keys.RECORD in attributes else record
+
+
+def metric_of(record: MetricRecord) -> MetricRecord:
+    """The record of a metric point, given as OTel says it: that of ours which it was made from, if it was."""
+    return _completed(record, record.attributes, "attributes") if keys.RECORD in record.attributes else record
 
 
 def is_event(name: str, attributes: Mapping[str, Any]) -> bool:

@@ -11,7 +11,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from otel_tracker.records import INT64_MAX, INT64_MIN, EventRecord, LogRecord, Record, SpanRecord, UnfitRecordError
+from otel_tracker.records import (
+    INT64_MAX,
+    INT64_MIN,
+    EventRecord,
+    LogRecord,
+    MetricRecord,
+    Record,
+    SpanRecord,
+    UnfitRecordError,
+)
 
 _MAX_DEPTH = 24
 """Containers inside each other that an attribute may have; a parser of protobuf's stops at 100 messages, 3 for each."""
@@ -178,8 +187,17 @@ _LOG_FIELDS = {
     "resource": _mapping,
 }
 
+_METRIC_FIELDS = {
+    "time_ns": _time,
+    "start_ns": _time_or_none,
+    "attributes": _mapping,
+    "exemplars": _mappings,
+    "resource": _mapping,
+}
+
 _FIELDS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     SpanRecord: _SPAN_FIELDS,
     EventRecord: _EVENT_FIELDS,
     LogRecord: _LOG_FIELDS,
+    MetricRecord: _METRIC_FIELDS,
 }

@@ -1,4 +1,4 @@
-"""One query language for every store: the filters, and the reader that each store completes.
+"""One query language for every store: the reader that each store completes.
 
 `StoreReader` is what `open_store` returns. Its public methods check and translate what the user gave, once and
 for all stores; a store supplies the five ``_read_*`` methods, and the contract suite in ``tests/stores`` holds
@@ -10,19 +10,30 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from fnmatch import fnmatchcase
 from itertools import chain
 from threading import Event
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from otel_tracker.errors import QueryError
+from otel_tracker.filters import EventFilter, LogFilter, MetricFilter, SpanFilter, matches_function, names_function
 from otel_tracker.following import Stored, checked_seconds, follow
-from otel_tracker.records import INT64_MAX, INT64_MIN, KINDS, STATUSES, EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.records import (
+    INT64_MAX,
+    INT64_MIN,
+    KINDS,
+    METRIC_KINDS,
+    STATUSES,
+    EventRecord,
+    LogRecord,
+    MetricRecord,
+    Record,
+    SpanRecord,
+)
 from otel_tracker.severities import LEVELS, severity_number
 from otel_tracker.stats import Statistics
 from otel_tracker.timestamps import NS_PER_MS, time_bound
@@ -30,103 +41,21 @@ from otel_tracker.timestamps import NS_PER_MS, time_bound
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+__all__ = [
+    "DEFAULT_LIMIT",
+    "EventFilter",
+    "LogFilter",
+    "MetricFilter",
+    "SpanFilter",
+    "StoreReader",
+    "cursor_of",
+    "matches_function",
+    "names_function",
+]
+
 DEFAULT_LIMIT = 100
 _CURSOR = re.compile(r"(-?\d{1,19})-([0-9a-f]{16})")
 _STATISTICS_ORDERS = tuple(name for name in Statistics.__dataclass_fields__ if name != "function_name")
-
-
-@dataclass(frozen=True, slots=True)
-class SpanFilter:
-    """Which executions a query wants, in a store's own terms.
-
-    ``start_ns`` is inclusive and ``end_ns`` exclusive; both bound the execution's start. ``after`` is the
-    ``(start_ns, span_id)`` of the last record of the previous page: results are strictly older than it.
-    """
-
-    function_name: str | None = None
-    status: str | None = None
-    start_ns: int | None = None
-    end_ns: int | None = None
-    trace_id: str | None = None
-    kind: str | None = None
-    min_duration_ns: int | None = None
-    after: tuple[int, str] | None = None
-
-    def matches(self, record: SpanRecord) -> bool:
-        """Whether the record is wanted; the reference for stores that filter by themselves."""
-        return (
-            (self.status is None or record.status == self.status)
-            and (self.start_ns is None or record.start_ns >= self.start_ns)
-            and (self.end_ns is None or record.start_ns < self.end_ns)
-            and (self.trace_id is None or record.trace_id == self.trace_id)
-            and (self.kind is None or record.kind == self.kind)
-            and (self.min_duration_ns is None or _lasted(record, self.min_duration_ns))
-            and (self.after is None or (record.start_ns, record.span_id) < self.after)
-            and (self.function_name is None or matches_function(self.function_name, record))
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events a query wants; ``name`` is an event name or a glob, times as in `SpanFilter`."""
-
-    name: str | None = None
-    start_ns: int | None = None
-    end_ns: int | None = None
-    trace_id: str | None = None
-
-    def matches(self, record: EventRecord) -> bool:
-        """Whether the record is wanted; the reference for stores that filter by themselves."""
-        return (
-            (self.name is None or fnmatchcase(record.name, self.name))
-            and (self.start_ns is None or record.time_ns >= self.start_ns)
-            and (self.end_ns is None or record.time_ns < self.end_ns)
-            and (self.trace_id is None or record.trace_id == self.trace_id)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class LogFilter:
-    """Which log records a query wants: the logger's name or a glob, the least severity's number, and as `EventFilter`.
-
-    A log record whose severity is none of the known ones is less severe than any.
-    """
-
-    logger: str | None = None
-    min_severity: int | None = None
-    start_ns: int | None = None
-    end_ns: int | None = None
-    trace_id: str | None = None
-
-    def matches(self, record: LogRecord) -> bool:
-        """Whether the record is wanted; the reference for stores that filter by themselves."""
-        return (
-            (self.logger is None or fnmatchcase(record.logger, self.logger))
-            and (self.min_severity is None or severity_number(record.severity) >= self.min_severity)
-            and (self.start_ns is None or record.time_ns >= self.start_ns)
-            and (self.end_ns is None or record.time_ns < self.end_ns)
-            and (self.trace_id is None or record.trace_id == self.trace_id)
-        )
-
-
-def matches_function(pattern: str, record: SpanRecord) -> bool:
-    """Whether a function name as users give it means this execution; see `names_function`."""
-    return names_function(pattern, record.module, record.function, record.name)
-
-
-def names_function(pattern: str, module: str, function: str, name: str) -> bool:
-    """Whether ``pattern`` is the bare (``total``, ``Cart.total``) or dotted (``shop.cart.Cart.total``) function name.
-
-    A span that stands for no function is matched by its span name. Globs (``*``, ``?``, ``[...]``) are
-    case-sensitive and match any of these; a name that is equal as plain text matches too, whatever it contains.
-    """
-    if not function:
-        return name == pattern or fnmatchcase(name, pattern)
-    dotted = f"{module}.{function}" if module else function
-    return any(
-        candidate == pattern or fnmatchcase(candidate, pattern)
-        for candidate in (function, function.rpartition(".")[2], dotted)
-    )
 
 
 def cursor_of(record: SpanRecord) -> str:
@@ -268,17 +197,42 @@ class StoreReader(ABC):
         )
         return self._read_logs(wanted, _checked_limit(limit))
 
+    def metrics(
+        self,
+        name: str | None = None,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        kind: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        limit: int | None = DEFAULT_LIMIT,
+    ) -> Iterator[MetricRecord]:
+        """Metric points, newest first.
+
+        ``name`` is a metric's name or a glob such as ``"shop.*"``, ``kind`` one of `METRIC_KINDS`; ``attributes`` keeps
+        the points that have all of these. ``since`` (inclusive) and ``until`` (exclusive) bound the point's time: aware
+        datetime, ISO text or an age such as ``"1h"``.
+        """
+        wanted = MetricFilter(
+            name=_name(name, "name"),
+            kind=_known_metric_kind(kind),
+            attributes=_attributes(attributes),
+            start_ns=time_bound(since, "since"),
+            end_ns=time_bound(until, "until"),
+        )
+        return self._read_metrics(wanted, _checked_limit(limit))
+
     def stored(self, after: str | None = None) -> Iterator[Stored]:
         """Everything in the order in which it was stored, each record with the position that follows it.
 
         Goes on after a position that an earlier call gave, of this process or another's. A span that was stored again
         (its end after its start, a batch written twice) comes again. A store that keeps no order gives spans, then
-        events, then logs, newest first and without positions. Bounded memory.
+        events, then logs, then metric points, newest first and without positions. Bounded memory.
         """
         return iter(self._read_stored(after))
 
     def tail(self, *, last: int = 0, poll_s: float = 0.2, timeout_s: float | None = None) -> Iterator[Record]:
-        """Spans, events and logs as they are stored, by any number of processes; first the ``last`` that are there.
+        """All that is stored, as it comes, by any number of processes; first the ``last`` that are there.
 
         Blocks between records, looking every ``poll_s`` seconds, until the reader is closed or ``timeout_s`` seconds
         have passed. A store that keeps no order raises `QueryError`.
@@ -355,11 +309,16 @@ class StoreReader(ABC):
         """The wanted logs by ``time_ns`` descending, at most ``limit``; none, in a store that keeps none."""
         return iter(())
 
+    def _read_metrics(self, wanted: MetricFilter, limit: int | None) -> Iterator[MetricRecord]:
+        """The wanted points by ``time_ns`` descending, at most ``limit``; none, in a store that keeps none."""
+        return iter(())
+
     def _read_stored(self, after: str | None) -> Iterable[Stored]:
         """See `stored`; a store that keeps an order overrides this and `_position_before_last`."""
         spans: Iterator[Record] = self._read_spans(SpanFilter(), None)
         events, logs = self._read_events(EventFilter(), None), self._read_logs(LogFilter(), None)
-        return (Stored(record, None) for record in chain(spans, events, logs))
+        metrics = self._read_metrics(MetricFilter(), None)
+        return (Stored(record, None) for record in chain(spans, events, logs, metrics))
 
     def _read_all_stored(self, after: str | None) -> Iterable[Stored]:
         """As `_read_stored`, and behind that, without positions, what may still be in the middle of being written."""
@@ -393,10 +352,6 @@ def _lacks_traceback(span: SpanRecord) -> bool:
     return bool(span.error) and "traceback" not in span.error
 
 
-def _lasted(record: SpanRecord, min_duration_ns: int) -> bool:
-    return record.end_ns is not None and record.end_ns - record.start_ns >= min_duration_ns
-
-
 def _none_last(value: float | None) -> float:
     return float("-inf") if value is None else value
 
@@ -412,6 +367,20 @@ def _known_kind(kind: str | None) -> str | None:
     if known is not None and known not in KINDS:
         raise QueryError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}.")
     return known
+
+
+def _known_metric_kind(kind: str | None) -> str | None:
+    if kind is not None and kind not in METRIC_KINDS:
+        raise QueryError(f"kind is {kind!r}; expected one of {', '.join(METRIC_KINDS)}.")
+    return kind
+
+
+def _attributes(attributes: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if attributes is None:
+        return {}
+    if not isinstance(attributes, Mapping):
+        raise QueryError(f"attributes is {attributes!r:.60}; expected a mapping such as {{'region': 'eu'}}.")
+    return dict(attributes)
 
 
 def _known_severity(severity: str | None) -> int | None:

@@ -36,7 +36,7 @@ def span_record(span: ReadableSpan) -> SpanRecord:
         kind=span.kind.name.lower(),
         start_ns=span.start_time or 0,
         end_ns=span.end_time,
-        attributes=_attributes(span.attributes, redact),
+        attributes=attribute_fields(span.attributes, redact),
         events=[event_fields(event, redact) for event in span.events],
         links=[_link_fields(link, redact) for link in span.links],
         status_code=span.status.status_code.name,
@@ -79,13 +79,13 @@ def _log_fields(readable: ReadableLogRecord) -> dict[str, Any]:
         "time_ns": log.timestamp or log.observed_timestamp or 0,
         "trace_id": f"{log.trace_id:032x}" if log.trace_id else "",
         "span_id": f"{log.span_id:016x}" if log.span_id else "",
-        "attributes": _attributes(log.attributes, redact),
+        "attributes": attribute_fields(log.attributes, redact),
         "body": redact.value(plain(log.body)),
         "resource": resource_fields(readable.resource),
     }
 
 
-def _attributes(attributes: Mapping[str, Any] | None, redact: Redactor) -> Mapping[str, Any]:
+def attribute_fields(attributes: Mapping[str, Any] | None, redact: Redactor) -> Mapping[str, Any]:
     """The attributes plain and without secrets."""
     if not attributes:
         return {}

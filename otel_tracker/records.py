@@ -1,26 +1,61 @@
-"""What a store holds: frozen records of spans, events and logs, and their one JSON form.
+"""What a store holds: frozen records of spans, events, logs and metric points, and their one JSON form.
 
 A record is made once, when a span or log record leaves the SDK (`otel_tracker.recording`), and is all that
 exporters, stores, queries and faces ever see. Its values are *plain*: None, bool, 64-bit int, finite float,
 str, list and dict with str keys, so that every format can hold every record without loss.
 
 `to_dict()` gives the JSON object as it lies in a JSONL line: keys in a fixed order, absent when empty.
-`span_from_dict`, `event_from_dict` and `log_from_dict` are its inverses.
+`span_from_dict`, `event_from_dict`, `log_from_dict` and `metric_from_dict` are its inverses. What is said
+here of metric points stands in `otel_tracker.metric_records`, what all have in common in `otel_tracker.record_parts`.
 """
 
 from __future__ import annotations
 
-import base64
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from otel_tracker.metric_records import METRIC_KINDS, MetricRecord, metric_from_dict
+from otel_tracker.record_parts import (
+    INT64_MAX,
+    INT64_MIN,
+    MAX_DEPTH,
+    SCHEMA,
+    check_type,
+    checked_mapping,
+    checked_text,
+    plain,
+    without_absent,
+)
 from otel_tracker.timestamps import NS_PER_MS, format_time, parse_time, to_datetime
 
-SCHEMA = 1
-"""The version of the JSON form below; a reader refuses a newer one."""
+__all__ = [
+    "ABORTED",
+    "COMPLETED",
+    "FAILED",
+    "INT64_MAX",
+    "INT64_MIN",
+    "KINDS",
+    "MAX_DEPTH",
+    "METRIC_KINDS",
+    "SCHEMA",
+    "STARTED",
+    "STATUSES",
+    "EventRecord",
+    "Labels",
+    "LogRecord",
+    "MetricRecord",
+    "Record",
+    "SpanRecord",
+    "Texts",
+    "UnfitRecordError",
+    "event_from_dict",
+    "log_from_dict",
+    "metric_from_dict",
+    "plain",
+    "span_from_dict",
+]
 
 COMPLETED = "completed"
 FAILED = "failed"
@@ -29,14 +64,8 @@ ABORTED = "aborted"
 STATUSES = (STARTED, COMPLETED, FAILED, ABORTED)
 KINDS = ("internal", "server", "client", "producer", "consumer")
 
-INT64_MIN = -(2**63)
-INT64_MAX = 2**63 - 1
-
 # Absent, the name is missing and the others are read as their defaults, none of which is empty.
 _KEPT = ("name", "kind", "status", "status_code", "severity")
-
-MAX_DEPTH = 32
-"""How many containers inside each other `plain` keeps: more than capture produces. What lies deeper becomes text."""
 
 
 class UnfitRecordError(ValueError):
@@ -124,7 +153,7 @@ class SpanRecord:
             "scope": self.scope,
             "resource": dict(self.resource),
         }
-        return _without_absent(fields, (*_KEPT, "result") if self.has_result else _KEPT)
+        return without_absent(fields, (*_KEPT, "result") if self.has_result else _KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +199,7 @@ class EventRecord:
             "error": dict(self.error),
             "resource": dict(self.resource),
         }
-        return _without_absent(fields, _KEPT if self.body is None else (*_KEPT, "body"))
+        return without_absent(fields, _KEPT if self.body is None else (*_KEPT, "body"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +240,10 @@ class LogRecord:
             "error": dict(self.error),
             "resource": dict(self.resource),
         }
-        return _without_absent(fields, () if self.body is None else ("body",))
+        return without_absent(fields, () if self.body is None else ("body",))
 
 
-Record = SpanRecord | EventRecord | LogRecord
+Record = SpanRecord | EventRecord | LogRecord | MetricRecord
 """Whatever a store holds."""
 
 
@@ -239,30 +268,30 @@ def span_from_dict(fields: Mapping[str, Any]) -> SpanRecord:
 
     Raises ValueError, KeyError or TypeError when it is none.
     """
-    _check(fields, "span")
+    check_type(fields, "span")
     end = fields.get("end")
     return SpanRecord(
-        trace_id=_text(fields["trace_id"]),
-        span_id=_text(fields["span_id"]),
-        parent_span_id=_text(fields.get("parent_span_id", "")),
-        name=_text(fields["name"]),
-        kind=_text(fields.get("kind", "internal")),
-        function=_text(fields.get("function", "")),
-        module=_text(fields.get("module", "")),
-        status=_text(fields.get("status", COMPLETED)),
+        trace_id=checked_text(fields["trace_id"]),
+        span_id=checked_text(fields["span_id"]),
+        parent_span_id=checked_text(fields.get("parent_span_id", "")),
+        name=checked_text(fields["name"]),
+        kind=checked_text(fields.get("kind", "internal")),
+        function=checked_text(fields.get("function", "")),
+        module=checked_text(fields.get("module", "")),
+        status=checked_text(fields.get("status", COMPLETED)),
         start_ns=parse_time(fields["start"]),
         end_ns=None if end is None else parse_time(end),
-        args=_mapping(fields.get("args", {})),
+        args=checked_mapping(fields.get("args", {})),
         result=fields.get("result"),
         has_result="result" in fields,
-        error=_mapping(fields.get("error", {})),
-        attributes=_mapping(fields.get("attributes", {})),
-        events=tuple(_mapping(event) for event in fields.get("events", ())),
-        links=tuple(_mapping(link) for link in fields.get("links", ())),
-        status_code=_text(fields.get("status_code", "UNSET")),
-        status_message=_text(fields.get("status_message", "")),
-        scope=_text(fields.get("scope", "")),
-        resource=_mapping(fields.get("resource", {})),
+        error=checked_mapping(fields.get("error", {})),
+        attributes=checked_mapping(fields.get("attributes", {})),
+        events=tuple(checked_mapping(event) for event in fields.get("events", ())),
+        links=tuple(checked_mapping(link) for link in fields.get("links", ())),
+        status_code=checked_text(fields.get("status_code", "UNSET")),
+        status_message=checked_text(fields.get("status_message", "")),
+        scope=checked_text(fields.get("scope", "")),
+        resource=checked_mapping(fields.get("resource", {})),
     )
 
 
@@ -271,17 +300,17 @@ def event_from_dict(fields: Mapping[str, Any]) -> EventRecord:
 
     Raises ValueError, KeyError or TypeError when it is none.
     """
-    _check(fields, "event")
+    check_type(fields, "event")
     return EventRecord(
-        name=_text(fields["name"]),
+        name=checked_text(fields["name"]),
         time_ns=parse_time(fields["time"]),
-        severity=_text(fields.get("severity", "INFO")),
-        trace_id=_text(fields.get("trace_id", "")),
-        span_id=_text(fields.get("span_id", "")),
-        properties=_mapping(fields.get("properties", {})),
+        severity=checked_text(fields.get("severity", "INFO")),
+        trace_id=checked_text(fields.get("trace_id", "")),
+        span_id=checked_text(fields.get("span_id", "")),
+        properties=checked_mapping(fields.get("properties", {})),
         body=fields.get("body"),
-        error=_mapping(fields.get("error", {})),
-        resource=_mapping(fields.get("resource", {})),
+        error=checked_mapping(fields.get("error", {})),
+        resource=checked_mapping(fields.get("resource", {})),
     )
 
 
@@ -290,82 +319,15 @@ def log_from_dict(fields: Mapping[str, Any]) -> LogRecord:
 
     Raises ValueError, KeyError or TypeError when it is none.
     """
-    _check(fields, "log")
+    check_type(fields, "log")
     return LogRecord(
         time_ns=parse_time(fields["time"]),
-        severity=_text(fields.get("severity", "")),
+        severity=checked_text(fields.get("severity", "")),
         body=fields.get("body"),
-        logger=_text(fields.get("logger", "")),
-        trace_id=_text(fields.get("trace_id", "")),
-        span_id=_text(fields.get("span_id", "")),
-        attributes=_mapping(fields.get("attributes", {})),
-        error=_mapping(fields.get("error", {})),
-        resource=_mapping(fields.get("resource", {})),
+        logger=checked_text(fields.get("logger", "")),
+        trace_id=checked_text(fields.get("trace_id", "")),
+        span_id=checked_text(fields.get("span_id", "")),
+        attributes=checked_mapping(fields.get("attributes", {})),
+        error=checked_mapping(fields.get("error", {})),
+        resource=checked_mapping(fields.get("resource", {})),
     )
-
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """A value that every store and format can hold, from anything that OTel accepts as an attribute.
-
-    NaN and the infinities become ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` (as OTLP JSON writes them), an
-    integer beyond 64 bits its decimal digits, bytes their base64 text, any other type its ``str()``.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return value if type(value) is str else str.__str__(value)  # an enum's member has a type and a str() of its own
-    if isinstance(value, int):
-        return int(value) if INT64_MIN <= value <= INT64_MAX else _digits(value)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else _non_finite(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(bytes(value)).decode("ascii")
-    if depth >= MAX_DEPTH:
-        return _str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [plain(item, depth + 1) for item in value]
-    return _str(value)
-
-
-def _str(value: Any) -> str:
-    try:
-        return str(value)
-    except Exception:
-        return f"<{type(value).__name__}>"
-
-
-def _digits(value: int) -> str:
-    # str() refuses integers of more than 4300 digits (CVE-2020-10735); hexadecimal has no such limit.
-    return str(value) if value.bit_length() < 8192 else hex(value)
-
-
-def _non_finite(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
-
-
-def _without_absent(fields: dict[str, Any], keep: Sequence[str]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if key in keep or not (value is None or value in ("", {}, []))}
-
-
-def _check(fields: Mapping[str, Any], kind: str) -> None:
-    if fields.get("type") != kind:
-        raise ValueError(f"expected a record of type {kind!r}, found {fields.get('type')!r}")
-    schema = fields.get("schema", SCHEMA)
-    if not isinstance(schema, int) or schema > SCHEMA:
-        raise ValueError(f"the record has schema {schema!r}; this version reads up to {SCHEMA}")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, found {type(value).__name__}")
-    return value
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"expected an object, found {type(value).__name__}")
-    return value

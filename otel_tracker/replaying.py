@@ -39,22 +39,22 @@ def readable_span(record: SpanRecord) -> ReadableSpan:
     A span that has not ended has no ``end_time``; exporters expect one.
     """
     form = span_form(record)
-    description = _utf8(form.status_message) if form.status_code == "ERROR" else None
+    description = utf8(form.status_message) if form.status_code == "ERROR" else None
     return ReadableSpan(
-        name=_utf8(record.name),
+        name=utf8(record.name),
         context=_context(record.trace_id, record.span_id),
         parent=_context(record.trace_id, form.parent_span_id) if form.parent_span_id else None,
-        resource=_resource(form.resource),
-        attributes=_utf8_values(form.attributes),
-        events=[Event(_utf8(name), _utf8_values(attributes), time_ns) for name, time_ns, attributes in form.events],
+        resource=sdk_resource(form.resource),
+        attributes=utf8_values(form.attributes),
+        events=[Event(utf8(name), utf8_values(attributes), time_ns) for name, time_ns, attributes in form.events],
         links=[
-            Link(_context(trace_id, span_id), _utf8_values(attributes)) for trace_id, span_id, attributes in form.links
+            Link(_context(trace_id, span_id), utf8_values(attributes)) for trace_id, span_id, attributes in form.links
         ],
         kind=SpanKind[form.kind.upper()],
         status=Status(StatusCode[form.status_code], description),
         start_time=form.start_ns,
         end_time=form.end_ns,
-        instrumentation_scope=InstrumentationScope(_utf8(record.scope)),
+        instrumentation_scope=InstrumentationScope(utf8(record.scope)),
     )
 
 
@@ -72,30 +72,30 @@ def _readable_log(
         timestamp=form.time_ns,
         observed_timestamp=form.time_ns,
         context=_log_context(record),
-        severity_text=_utf8(record.severity) or None,
+        severity_text=utf8(record.severity) or None,
         severity_number=SeverityNumber(form.severity_number) if form.severity_number else None,
-        body=_utf8_values(form.body),
-        attributes=_utf8_values(form.attributes),
-        event_name=_utf8(event_name) or None,
+        body=utf8_values(form.body),
+        attributes=utf8_values(form.attributes),
+        event_name=utf8(event_name) or None,
     )
-    scope = InstrumentationScope(_utf8(logger)) if logger else None
-    return ReadableLogRecord(log, _resource(form.resource), scope)
+    scope = InstrumentationScope(utf8(logger)) if logger else None
+    return ReadableLogRecord(log, sdk_resource(form.resource), scope)
 
 
-def _utf8(text: str) -> str:
+def utf8(text: str) -> str:
     """The text with each lone surrogate replaced by U+FFFD."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _utf8_values(value: Any) -> Any:
-    """A plain value with each of its texts as `_utf8` gives it."""
+def utf8_values(value: Any) -> Any:
+    """A plain value with each of its texts as `utf8` gives it."""
     if isinstance(value, str):
-        return _utf8(value)
+        return utf8(value)
     if isinstance(value, dict):
-        return {_utf8(key): _utf8_values(item) for key, item in value.items()}
-    return [_utf8_values(item) for item in value] if isinstance(value, list) else value
+        return {utf8(key): utf8_values(item) for key, item in value.items()}
+    return [utf8_values(item) for item in value] if isinstance(value, list) else value
 
 
 def _context(trace_id: str, span_id: str, flags: TraceFlags = _SAMPLED) -> SpanContext:
@@ -110,12 +110,12 @@ def _log_context(record: EventRecord | records.LogRecord) -> Context:
     )
 
 
-def _resource(attributes: Mapping[str, Any]) -> Resource:
+def sdk_resource(attributes: Mapping[str, Any]) -> Resource:
     """The resource; kept for as long as the records share theirs, because exporters group by it."""
     global _last_resource
     known, resource = _last_resource
     if known is not attributes:
-        resource = Resource(_utf8_values(dict(attributes)))
+        resource = Resource(utf8_values(dict(attributes)))
         _last_resource = attributes, resource
     return resource
 

@@ -8,12 +8,23 @@ one attribute `otel_tracker.attributes.RECORD`, which holds just those fields. A
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 
 from otel_tracker import attributes as keys
 from otel_tracker.from_otel import ERROR_KEYS, FORMER_EVENT_NAME, error_of, status_of
 from otel_tracker.otel_rest import checked_time, is_deep, is_id, json_text, rest_text
-from otel_tracker.records import KINDS, MAX_DEPTH, EventRecord, LogRecord, SpanRecord, UnfitRecordError
+from otel_tracker.records import (
+    INT64_MAX,
+    INT64_MIN,
+    KINDS,
+    MAX_DEPTH,
+    EventRecord,
+    LogRecord,
+    MetricRecord,
+    SpanRecord,
+    UnfitRecordError,
+)
 from otel_tracker.severities import severity_number
 from otel_tracker.timestamps import format_time, parse_time
 
@@ -27,6 +38,7 @@ _ARGS_PREFIXES = (keys.ARGS_PREFIX, keys.ARGS_JSON_PREFIX)
 _RESERVED = frozenset({keys.MODULE, keys.CODE_FUNCTION_NAME, keys.RESULT, keys.RESULT_JSON, keys.RECORD})
 _RESERVED_IN_EVENTS = frozenset({*ERROR_KEYS.values(), keys.RECORD})
 _RESERVED_IN_LOGS = _RESERVED_IN_EVENTS | {FORMER_EVENT_NAME}
+_RESERVED_IN_POINTS = frozenset({keys.RECORD})
 _SCALARS = frozenset({str, int, float, bool})
 _CONTAINERS = frozenset({dict, list, tuple})
 
@@ -56,6 +68,26 @@ class LogForm(NamedTuple):
     time_ns: int
     severity_number: int
     body: Any
+    resource: Mapping[str, Any]
+
+
+class ExemplarForm(NamedTuple):
+    """One measurement of a metric point; the ids are both there or both empty."""
+
+    value: int | float
+    time_ns: int
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, Any]
+
+
+class PointForm(NamedTuple):
+    """A metric point in OTel's terms, without its numbers, which are those of the record; ``start_ns`` 0 is none."""
+
+    attributes: dict[str, Any]
+    start_ns: int
+    time_ns: int
+    exemplars: Sequence[ExemplarForm]
     resource: Mapping[str, Any]
 
 
@@ -101,6 +133,23 @@ def log_form(record: LogRecord) -> LogForm:
     rest: dict[str, Any] = {}
     attributes = _sayable(record.attributes, rest, "attributes", _RESERVED_IN_LOGS)
     return _log_form(record, attributes, rest)
+
+
+def metric_form(record: MetricRecord) -> PointForm:
+    """The inverse of `metric_of`, together with the numbers of the record; raises as `span_form`."""
+    rest: dict[str, Any] = {}
+    attributes = _sayable(record.attributes, rest, "attributes", _RESERVED_IN_POINTS)
+    exemplars = _said(map(_exemplar_parts, record.exemplars), record.exemplars, rest, "exemplars")
+    time_ns = _said_time(record.time_ns, 0)
+    start_ns = 0 if record.start_ns is None else _said_time(record.start_ns, 1)
+    if time_ns != record.time_ns:
+        rest["time_ns"] = record.time_ns
+    if start_ns != (record.start_ns or 0) or record.start_ns == 0:
+        rest["start_ns"] = record.start_ns
+    resource = _sayable_resource(record.resource, rest)
+    if rest:
+        attributes[keys.RECORD] = rest_text(rest)
+    return PointForm(attributes, start_ns, time_ns, exemplars, resource)
 
 
 def _log_form(record: EventRecord | LogRecord, attributes: dict[str, Any], rest: dict[str, Any]) -> LogForm:
@@ -222,15 +271,10 @@ def _said(parts: Iterable[Any], given: Sequence[Mapping[str, Any]], rest: dict[s
 
 
 def _event_parts(event: Mapping[str, Any]) -> tuple[str, int, Mapping[str, Any]] | None:
-    name, time, attributes = event.get("name"), event.get("time"), event.get("attributes")
-    if not (type(name) is str and type(time) is str and _are_parts(event, attributes)):
+    name, time_ns, attributes = event.get("name"), _usual_time(event.get("time")), event.get("attributes")
+    if type(name) is not str or time_ns is None or not _are_parts(event, attributes):
         return None
-    try:
-        time_ns = parse_time(time)
-        is_usual = 0 <= time_ns <= MAX_TIME_NS and format_time(time_ns) == time
-    except (ValueError, OverflowError):
-        return None
-    return (name, time_ns, attributes or {}) if is_usual else None
+    return name, time_ns, attributes or {}
 
 
 def _link_parts(link: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]] | None:
@@ -238,6 +282,36 @@ def _link_parts(link: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]] |
     if is_id(trace_id, 32) and is_id(span_id, 16) and _are_parts(link, attributes):
         return str(trace_id), str(span_id), attributes or {}
     return None
+
+
+def _exemplar_parts(exemplar: Mapping[str, Any]) -> ExemplarForm | None:
+    trace_id, span_id = exemplar.get("trace_id", ""), exemplar.get("span_id", "")
+    has_ids = is_id(trace_id, 32) and is_id(span_id, 16)
+    attributes = exemplar.get("attributes", {})
+    if len(exemplar) != 2 + 2 * has_ids + bool(attributes) or not isinstance(attributes, dict) or is_deep(attributes):
+        return None
+    value: Any = exemplar.get("value")
+    time_ns = _usual_time(exemplar.get("time"))
+    if not _is_number(value) or time_ns is None:
+        return None
+    return ExemplarForm(value, time_ns, trace_id, span_id, attributes)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a measurement may be that: a finite float, or an integer of 64 bits."""
+    return isfinite(value) if type(value) is float else type(value) is int and INT64_MIN <= value <= INT64_MAX
+
+
+def _usual_time(text: Any) -> int | None:
+    """The nanoseconds of a time that is written as records have it; None for any other."""
+    if type(text) is not str:
+        return None
+    try:
+        time_ns = parse_time(text)
+        is_usual = 0 <= time_ns <= MAX_TIME_NS and format_time(time_ns) == text
+    except (ValueError, OverflowError):
+        return None
+    return time_ns if is_usual else None
 
 
 def _are_parts(item: Mapping[str, Any], attributes: Any) -> bool:

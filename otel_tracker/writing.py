@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ Item = Record | Texts
 
 
 class StoreWriter(ABC):
-    """Writes spans, events and logs into one store; any number of threads and processes may have one each, or share.
+    """Writes records into one store; any number of threads and processes may have one each, or share one.
 
     ``location`` is what a reader of the store opens to find what was written; in a url no secret is left.
     ``unwritable`` counts records that the store can hold in no form: they are left out, their neighbours are kept.
@@ -32,25 +33,42 @@ class StoreWriter(ABC):
         self.location = location
         self.unwritable = 0
         self._is_closed = False
+        self._deadline_s: float | None = None
         self._locks: dict[int, threading.Lock] = {}
 
-    def write(self, records: Iterable[Item]) -> bool:
+    def write(self, records: Iterable[Item], *, timeout_s: float | None = None) -> bool:
         """Store the records; False, said once in the log and with nothing stored, when that is not possible.
 
-        Never raises. A closed writer answers False and says nothing.
+        Never raises. A closed writer answers False and says nothing. Nobody is waited for longer than ``timeout_s``
+        seconds; None is the store's own patience.
         """
-        with self._lock():
-            if self._is_closed:
-                return False
-            try:
-                self._store(records)
-                return True
-            except OtelTrackerError as error:
-                say_once(str(error))
-            except Exception as error:  # nothing here may reach the observed program
-                report_internal_error(f"writing to {self.location}", error)
-            self._recover()
+        lock = self._lock()
+        begin_s = time.monotonic()
+        if not lock.acquire(timeout=-1 if timeout_s is None else min(max(timeout_s, 0.0), threading.TIMEOUT_MAX)):
             return False
+        try:
+            self._deadline_s = None if timeout_s is None else begin_s + timeout_s
+            return not self._is_closed and self._tries(records)
+        finally:
+            self._deadline_s = None
+            lock.release()
+
+    def _tries(self, records: Iterable[Item]) -> bool:
+        try:
+            self._store(records)
+            return True
+        except OtelTrackerError as error:
+            say_once(str(error))
+        except Exception as error:  # nothing here may reach the observed program
+            report_internal_error(f"writing to {self.location}", error)
+        self._recover()
+        return False
+
+    def _left_s(self, patience_s: float) -> float:
+        """How long a `_store` may wait for somebody: its own patience, or less where there is a deadline."""
+        if self._deadline_s is None:
+            return patience_s
+        return max(min(patience_s, self._deadline_s - time.monotonic()), 0.0)
 
     def store(self, records: Iterable[Item]) -> None:
         """Store the records, or raise `StoreUnwritableError` (or `StoreUnreadableError`) with nothing stored."""
@@ -108,17 +126,18 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What retention removed, or would remove: whole traces, their spans, events and logs; files.
+    """What retention removed, or would remove: whole traces, their spans, events and logs; metric points; files.
 
-    ``spans``, ``events`` and ``logs`` are None where nobody counted them; ``bytes`` is what is freed. Of those,
-    ``reusable_bytes`` stay in the file for what is stored next, so that it keeps its size; the others go back to the
-    disk.
+    ``spans``, ``events``, ``logs`` and ``metrics`` are None where nobody counted them; ``bytes`` is what is freed. Of
+    those, ``reusable_bytes`` stay in the file for what is stored next, so that it keeps its size; the others go back
+    to the disk.
     """
 
     traces: int | None = 0
     spans: int | None = 0
     events: int | None = 0
     logs: int | None = 0
+    metrics: int | None = 0
     files: int = 0
     bytes: int = 0
     reusable_bytes: int = 0

@@ -13,7 +13,17 @@ from typing import Any
 from hypothesis import strategies as st
 
 from otel_tracker import attributes as keys
-from otel_tracker.records import INT64_MAX, INT64_MIN, KINDS, STATUSES, EventRecord, LogRecord, SpanRecord
+from otel_tracker.metric_records import GAUGE, METRIC_KINDS, NUMBER_KINDS, SUMMARY
+from otel_tracker.records import (
+    INT64_MAX,
+    INT64_MIN,
+    KINDS,
+    STATUSES,
+    EventRecord,
+    LogRecord,
+    MetricRecord,
+    SpanRecord,
+)
 from otel_tracker.timestamps import format_time
 
 NOON_NS = 1_795_348_800_000_000_000
@@ -140,5 +150,69 @@ def log_records(draw: st.DrawFn) -> LogRecord:
     )
 
 
-records = span_records() | event_records() | log_records()
-"""Spans, events and logs, mixed."""
+numbers = st.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0)
+"""Floats as records have them: finite, and never -0.0."""
+
+counts = st.integers(0, 5) | st.integers(0, INT64_MAX)
+_small = st.integers(-(2**31), 2**31 - 1)
+_sides = st.fixed_dictionaries({"offset": _small, "counts": st.lists(counts, max_size=3)})
+_exponentials = st.fixed_dictionaries(
+    {"scale": _small, "zero_count": counts, "zero_threshold": numbers, "positive": _sides, "negative": _sides}
+)
+
+
+@st.composite
+def exemplars(draw: st.DrawFn) -> dict[str, Any]:
+    """A single measurement, as it lies in the record of a point."""
+    exemplar: dict[str, Any] = {"value": draw(integers | numbers), "time": format_time(draw(times))}
+    if draw(st.booleans()):
+        exemplar |= {"trace_id": draw(trace_ids), "span_id": draw(span_ids)}
+    attributes = draw(mappings)
+    return {**exemplar, "attributes": attributes} if attributes else exemplar
+
+
+@st.composite
+def _buckets(draw: st.DrawFn) -> tuple[tuple[float | None, int], ...]:
+    bounds = sorted(draw(st.sets(numbers, max_size=4)))
+    return tuple((bound, draw(counts)) for bound in (*bounds, None)) if draw(st.booleans()) else ()
+
+
+@st.composite
+def _measured(draw: st.DrawFn, kind: str) -> dict[str, Any]:
+    """The numbers of a point of this kind."""
+    if draw(st.integers(0, 9)) == 0:
+        return {}
+    if kind in NUMBER_KINDS:
+        return {"value": draw(integers | numbers)}
+    found: dict[str, Any] = {"count": draw(counts), "sum": draw(numbers)}
+    if kind == SUMMARY:
+        return {**found, "quantiles": tuple(draw(st.lists(st.tuples(numbers, numbers), max_size=3)))}
+    found |= {"sum": draw(st.none() | numbers), "min": draw(st.none() | numbers), "max": draw(st.none() | numbers)}
+    if kind == "histogram":
+        return {**found, "buckets": draw(_buckets())}
+    return {**found, "exponential": draw(_exponentials)}
+
+
+@st.composite
+def metric_records(draw: st.DrawFn) -> MetricRecord:
+    """A metric point of any kind."""
+    kind = draw(st.sampled_from(METRIC_KINDS))
+    has_temporality = kind not in (GAUGE, SUMMARY)
+    return MetricRecord(
+        name=draw(st.just("shop.orders") | texts),
+        time_ns=draw(times),
+        kind=kind,
+        unit=draw(st.sampled_from(["", "s"]) | texts),
+        description=draw(texts),
+        start_ns=draw(st.none() | times),
+        attributes=draw(mappings),
+        temporality=draw(st.sampled_from(["", "delta", "cumulative"])) if has_temporality else "",
+        exemplars=tuple(draw(st.lists(exemplars(), max_size=2))),
+        scope=draw(st.just("shop") | texts),
+        resource=draw(resources),
+        **draw(_measured(kind)),
+    )
+
+
+records = span_records() | event_records() | log_records() | metric_records()
+"""Spans, events, logs and metric points, mixed."""

@@ -23,6 +23,8 @@ ENTRY_POINTS = {
     ("opentelemetry_traces_exporter", "otel_tracker_sqlite"),
     ("opentelemetry_traces_exporter", "otel_tracker_jsonl"),
     ("opentelemetry_traces_exporter", "otel_tracker_umami"),
+    ("opentelemetry_metrics_exporter", "otel_tracker_sqlite"),
+    ("opentelemetry_metrics_exporter", "otel_tracker_jsonl"),
     ("opentelemetry_logs_exporter", "otel_tracker_sqlite"),
     ("opentelemetry_logs_exporter", "otel_tracker_jsonl"),
     ("opentelemetry_logs_exporter", "otel_tracker_logging"),

@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trace": ("otel_tracker.cli.trace:trace", "Show one trace as a tree."),
     "events": ("otel_tracker.cli.events:events", "List events, newest first."),
     "export": ("otel_tracker.cli.export:export", "Write executions as JSON lines or CSV, newest first."),
-    "tail": ("otel_tracker.cli.tail:tail", "Show spans, events and logs as they are stored."),
+    "tail": ("otel_tracker.cli.tail:tail", "Show spans, events, logs and metric points as they are stored."),
     "convert": ("otel_tracker.cli.convert:convert", "Copy what one store holds into another."),
     "prune": ("otel_tracker.cli.prune:prune", "Remove what is old, or more than a store shall hold."),
     "doctor": ("otel_tracker.cli.doctor:doctor", "Say what is active and what is not, and prove it with a probe span."),

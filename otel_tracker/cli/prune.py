@@ -101,6 +101,7 @@ def _sentence(place: Place, pruned: Pruned, *, dry_run: bool) -> str:
         (pruned.spans, "span"),
         (pruned.events, "event"),
         (pruned.logs, "log"),
+        (pruned.metrics, "metric point"),
         (pruned.files, "file"),
     )
     parts = [f"{number:,} {noun}{'' if number == 1 else 's'}" for number, noun in counted if number]

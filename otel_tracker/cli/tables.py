@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_tracker.cli.text import compact, shortened, visible
-from otel_tracker.records import COMPLETED, FAILED, EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.records import COMPLETED, FAILED, EventRecord, LogRecord, MetricRecord, Record, SpanRecord
 from otel_tracker.severities import severity_number
 from otel_tracker.timestamps import format_time
 
@@ -106,6 +106,8 @@ def record_line(record: Record, console: Console) -> Text:
     """Any record as a line of its own, for what comes one by one."""
     if isinstance(record, SpanRecord):
         return execution_line(record, console)
+    if isinstance(record, MetricRecord):
+        return metric_line(record)
     return event_line(record, console) if isinstance(record, EventRecord) else log_line(record, console)
 
 
@@ -133,6 +135,28 @@ def log_line(record: LogRecord, console: Console) -> Text:
     message = shortened(log_message(record), _MAX_PROPERTIES_LENGTH)
     trace = trace_prefix(record.trace_id, console)
     return _line(moment(record.time_ns), severity, " " * _MS_WIDTH, visible(record.logger), message, trace)
+
+
+def metric_line(record: MetricRecord) -> Text:
+    """A metric point as a line of its own; its name stands below those of functions."""
+    kind = Text("metric".ljust(_STATUS_WIDTH), style="magenta")
+    labels = shortened(compact(dict(record.attributes)), _MAX_PROPERTIES_LENGTH) if record.attributes else ""
+    return _line(moment(record.time_ns), kind, " " * _MS_WIDTH, visible(record.name), measured(record), labels)
+
+
+def measured(record: MetricRecord) -> str:
+    """What a point came to: its value, or its count and its average."""
+    if record.count is None:
+        return "-" if record.value is None else f"{number(record.value)} {visible(record.unit)}".rstrip()
+    average = f", avg {number(record.sum / record.count)}" if record.count and record.sum is not None else ""
+    return f"count {record.count:,}{average} {visible(record.unit)}".rstrip()
+
+
+def number(value: float | None) -> str:
+    """A number in at most six digits, a whole one with all of its own; ``-`` where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.6g}"
 
 
 def _line(*parts: Text | str) -> Text:

@@ -1,4 +1,4 @@
-"""`otel-tracker tail`: spans, events and logs as they are stored, until it is told to stop."""
+"""`otel-tracker tail`: spans, events, logs and metric points as they are stored, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -17,19 +17,24 @@ import click
 from otel_tracker.cli.options import example, json_option, place_of_store, store_option
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
 from otel_tracker.query import matches_function
-from otel_tracker.records import INT64_MAX, STATUSES, EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.records import INT64_MAX, STATUSES, EventRecord, LogRecord, MetricRecord, Record, SpanRecord
 
 if TYPE_CHECKING:
     from otel_tracker.query import StoreReader
 
 _POLL_S = 0.2
-_KINDS: dict[type[Record], str] = {SpanRecord: "spans", EventRecord: "events", LogRecord: "logs"}
+_KINDS: dict[type[Record], str] = {
+    SpanRecord: "spans",
+    EventRecord: "events",
+    LogRecord: "logs",
+    MetricRecord: "metrics",
+}
 
 
 @click.command(epilog=example("failures of the shop, as they happen", "otel-tracker tail 'shop.*' --status failed"))
 @click.argument("function", required=False)
 @click.option("--status", type=click.Choice(STATUSES), help="Only executions of this status, and nothing else.")
-@click.option("--only", type=click.Choice(("spans", "events", "logs")), help="Only these.  [default: all]")
+@click.option("--only", type=click.Choice(tuple(_KINDS.values())), help="Only these.  [default: all]")
 @click.option(
     "--last",
     type=click.IntRange(min=0),
@@ -52,12 +57,11 @@ def tail(
     store: str | None,
     as_json: bool,
 ) -> None:
-    """Show spans, events and logs as they are stored.
+    """Show spans, events, logs and metric points as they are stored.
 
-    One a line, until Ctrl-C. FUNCTION is a name or a glob as in `query`, and may also be that of an event or a
-    logger. Follows all
-    processes that write, across rotation, deletion and replacement of the store, and waits for a store that is not
-    there yet.
+    One a line, until Ctrl-C. FUNCTION is a name or a glob as in `query`, and may also be that of an event, a logger
+    or a metric. Follows all processes that write, across rotation, deletion and replacement of the store, and waits
+    for a store that is not there yet.
     """
     wanted = _matching(function, status, only)
     try:
@@ -142,7 +146,7 @@ def _matching(function: str | None, status: str | None, only: str | None) -> Cal
             return False
         if isinstance(record, SpanRecord):
             return status in (None, record.status) and (function is None or matches_function(function, record))
-        name = record.name if isinstance(record, EventRecord) else record.logger
+        name = record.logger if isinstance(record, LogRecord) else record.name
         return status is None and (function is None or name == function or fnmatchcase(name, function))
 
     return matches

@@ -115,7 +115,6 @@ def _with_passed_over(counts: Counts, before: Counts, reader: StoreReader) -> Co
         counts,
         skipped_lines=before.skipped_lines + getattr(reader, "skipped_lines", 0),
         skipped_rows=before.skipped_rows + getattr(reader, "skipped_rows", 0),
-        other_lines=before.other_lines + getattr(reader, "other_lines", 0),
     )
 
 

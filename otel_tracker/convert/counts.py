@@ -17,14 +17,15 @@ class Counts:
     spans: int = 0
     events: int = 0
     logs: int = 0
+    metrics: int = 0
     spans_there: int = 0
     events_there: int = 0
     logs_there: int = 0
+    metrics_there: int = 0
     unwritable: int = 0
     unfinished: int = 0
     skipped_lines: int = 0
     skipped_rows: int = 0
-    other_lines: int = 0
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""
@@ -58,8 +59,15 @@ class Converted:
         what = [_number(counts.spans, "span"), _number(counts.events, "event")]
         if counts.logs or counts.logs_there:
             what.append(_number(counts.logs, "log"))
+        if counts.metrics or counts.metrics_there:
+            what.append(_number(counts.metrics, "metric point"))
         parts = [f"Converted {_listed(what)} from {self.source} to {self.target}"]
-        there = ((counts.spans_there, "span"), (counts.events_there, "event"), (counts.logs_there, "log"))
+        there = (
+            (counts.spans_there, "span"),
+            (counts.events_there, "event"),
+            (counts.logs_there, "log"),
+            (counts.metrics_there, "metric point"),
+        )
         if total := sum(number for number, _ in there):
             named = _listed([_number(number, noun) for number, noun in there if number])
             parts.append(f"{named} {_verb(total)} there already")
@@ -70,8 +78,6 @@ class Converted:
         for number, noun in ((counts.skipped_lines, "line"), (counts.skipped_rows, "row")):
             if number:
                 parts.append(f"{_number(number, noun)} that cannot be read {_verb(number)} passed over")
-        if counts.other_lines:
-            parts.append(f"{_number(counts.other_lines, 'record')} of other kinds {_verb(counts.other_lines)} left out")
         if self.is_resumed:
             parts.append("it went on where an interrupted run had stopped")
         return "; ".join(parts) + "."

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import TypeVar
 
-from otel_tracker.records import ABORTED, STARTED, EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.records import ABORTED, STARTED, EventRecord, LogRecord, MetricRecord, Record, SpanRecord
 
 _RANKS = {STARTED: 0, ABORTED: 1}
 _FINAL_RANK = 2
@@ -53,7 +53,7 @@ class _Numbers:
 
 
 class Held:
-    """What a store holds: spans by id and how much is known of them, events and logs by everything in them.
+    """What a store holds: spans by id and how much is known of them, all others by everything in them.
 
     An identical one that is held n times is taken n times. A span is taken as often as it comes, unless it tells
     more than what is held: an end is never missed because of a start.
@@ -132,7 +132,7 @@ def _rank(span: SpanRecord) -> int:
     return _RANKS.get(span.status, _FINAL_RANK)
 
 
-def _digest(record: EventRecord | LogRecord) -> bytes:
+def _digest(record: EventRecord | LogRecord | MetricRecord) -> bytes:
     """A digest of the content; what a format cannot keep apart (lone surrogates, the order of keys) is alike."""
     text = json.dumps(record.to_dict(), ensure_ascii=False, sort_keys=True)
     return blake2b(_SURROGATES.sub("\ufffd", text).encode(), digest_size=16).digest()

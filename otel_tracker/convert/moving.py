@@ -14,10 +14,15 @@ from otel_tracker.convert.state import Job, State, StateFile
 from otel_tracker.convert.target import Target
 from otel_tracker.errors import OtelTrackerError
 from otel_tracker.following import Stored
-from otel_tracker.records import EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, MetricRecord, Record, SpanRecord
 from otel_tracker.writing import StoreWriter
 
-_COUNTED: dict[type[Record], str] = {SpanRecord: "spans", EventRecord: "events", LogRecord: "logs"}
+_COUNTED: dict[type[Record], str] = {
+    SpanRecord: "spans",
+    EventRecord: "events",
+    LogRecord: "logs",
+    MetricRecord: "metrics",
+}
 
 
 class Mover:

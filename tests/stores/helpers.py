@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_tracker.query import StoreReader
-from otel_tracker.records import EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, MetricRecord, Record, SpanRecord
 from otel_tracker.stores import open_store
 from otel_tracker.timestamps import format_time
 from otel_tracker_exporters.jsonl.writer import JsonlWriter
@@ -52,6 +52,16 @@ def make_log(number: int, **fields: Any) -> LogRecord:
     """A log record ``number`` seconds after `BEGIN_NS`."""
     values = {"severity": "WARNING", "body": "slow query", "logger": "shop.db", **fields}
     return LogRecord(**{"time_ns": BEGIN_NS + number * SECOND_NS, **values})
+
+
+def make_metric(number: int, **fields: Any) -> MetricRecord:
+    """A counter's increase by 1 in the second that ends ``number`` seconds after `BEGIN_NS`."""
+    time_ns = BEGIN_NS + number * SECOND_NS
+    kind = fields.get("kind", "counter")
+    values = {"kind": kind, "start_ns": time_ns - SECOND_NS, **fields}
+    if kind == "counter":
+        values = {"value": 1, "temporality": "delta", **values}
+    return MetricRecord(**{"name": "shop.orders", "time_ns": time_ns, **values})
 
 
 def ids(records: Sequence[SpanRecord] | Iterator[SpanRecord]) -> list[str]:
@@ -151,6 +161,52 @@ FULL_LOG = LogRecord(
     attributes={"code.line.number": 7, "list": [1, {"a": None}]},
     error={"type": "E", "message": "m", "traceback": "Traceback ...\n"},
     resource={"service.name": "shop"},
+)
+
+FULL_METRIC = MetricRecord(
+    name="shop.duration",
+    time_ns=BEGIN_NS + 1,
+    kind="histogram",
+    unit="s",
+    description="How long the shop takes",
+    start_ns=BEGIN_NS - 1,
+    attributes={"region": "eu", "n": 1, "list": [1, {"a": None}]},
+    count=3,
+    sum=7.5,
+    min=0.5,
+    max=6.25,
+    buckets=((1.0, 1), (5.0, 1), (None, 1)),
+    temporality="delta",
+    exemplars=(
+        {
+            "value": 6.25,
+            "time": format_time(BEGIN_NS),
+            "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            "span_id": "b7ad6b7169203331",
+            "attributes": {"user": "x"},
+        },
+        {"value": 1, "time": format_time(BEGIN_NS)},
+    ),
+    scope="shop.lib",
+    resource={"service.name": "shop"},
+)
+FULL_EXPONENTIAL = MetricRecord(
+    name="shop.size",
+    time_ns=BEGIN_NS + 2,
+    kind="exponential_histogram",
+    count=4,
+    sum=-1.5,
+    exponential={
+        "scale": -3,
+        "zero_count": 1,
+        "zero_threshold": 0.25,
+        "positive": {"offset": 1, "counts": [0, 2]},
+        "negative": {"offset": -7, "counts": [1]},
+    },
+    temporality="cumulative",
+)
+FULL_SUMMARY = MetricRecord(
+    name="rpc", time_ns=BEGIN_NS + 3, kind="summary", count=2, sum=3.0, quantiles=((0.5, 1.0), (0.99, 2.0))
 )
 
 

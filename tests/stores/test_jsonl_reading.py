@@ -248,18 +248,18 @@ def test_a_line_with_many_spans_gives_each(path: Path) -> None:
         assert len(list(reader.query_executions(start_time="2026-09-21T14:13:22Z"))) == 4
 
 
-def test_metrics_are_counted_apart(path: Path) -> None:
-    """They are valid and not asked for; what is broken inside of a line counts as passed over."""
-    points = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {"dataPoints": [{}, {}]}}]}]}]}
+def test_what_is_broken_inside_of_a_line_counts_as_passed_over(path: Path) -> None:
+    """Each by itself: spans, metric points, and a line that says what it is and no more."""
+    points = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {"dataPoints": [{}, {}, 5]}}]}]}]}
     broken = {"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "?"}, 5]}]}]}
-    other = [b'{"type":"metric"}', b'{"schema":1,"type":"metric"}', json.dumps(points).encode()]
+    other = [b'{"type":"metric"}', json.dumps(points).encode()]
     path.write_bytes(b"\n".join([*other, json.dumps(broken).encode(), b""]) + lines(make_span(1)))
     with JsonlReader(str(path)) as reader:
         assert len(list(reader.query_executions())) == 1
-        assert reader.other_lines == 2  # the third holds no span, and is not looked at
-        assert reader.skipped_lines == 2
+        assert reader.skipped_lines == 3  # the second holds no span, and is not looked at
         reader.get_statistics("total")
-        assert (reader.other_lines, reader.skipped_lines) == (4, 2)
+        assert reader.skipped_lines == 4
+        assert [point.value for point in reader.metrics()] == [None, None]
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
-from strategies import event_records, log_records, records, span_records
+from strategies import event_records, log_records, metric_records, records, span_records
 
-from otel_tracker import EventRecord, LogRecord, SpanRecord
+from otel_tracker import EventRecord, LogRecord, MetricRecord, SpanRecord
 from otel_tracker import attributes as keys
 from otel_tracker.otel_rest import is_deep
 from otel_tracker.records import INT64_MAX, INT64_MIN, Record
@@ -26,6 +26,7 @@ from otel_tracker_exporters.jsonl.otlp_encoding import (
     encode_log_line,
     encode_span_line,
 )
+from otel_tracker_exporters.jsonl.otlp_metric_encoding import METRIC_LINE_HEAD, encode_metric_line
 
 NOON_NS = 1_795_348_800_000_000_000
 UINT64_MAX = 2**64 - 1
@@ -36,6 +37,8 @@ EVENT = EventRecord("checkout.completed", NOON_NS)
 def encoded(record: Record) -> bytes:
     if isinstance(record, SpanRecord):
         return encode_span_line(record)
+    if isinstance(record, MetricRecord):
+        return encode_metric_line(record)
     return encode_event_line(record) if isinstance(record, EventRecord) else encode_log_line(record)
 
 
@@ -43,7 +46,7 @@ def read_back(record: Record) -> Record:
     """The record after its line, which holds nothing else."""
     line = encoded(record)
     found = decode_otlp(json.loads(line))
-    assert (found.others, found.broken) == (0, 0)
+    assert found.broken == 0
     (back,) = found.records
     return back
 
@@ -79,7 +82,8 @@ def test_line_is_one_line_of_utf8(record: Record) -> None:
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert b"\r" not in line
-    assert line.startswith(SPAN_LINE_HEAD if isinstance(record, SpanRecord) else LOG_LINE_HEAD)
+    heads = {SpanRecord: SPAN_LINE_HEAD, MetricRecord: METRIC_LINE_HEAD}
+    assert line.startswith(heads.get(type(record), LOG_LINE_HEAD))
     line.decode()
 
 
@@ -405,9 +409,11 @@ def assert_protobuf_reads(line: bytes) -> Any:
     """The message in a line, which is also a valid one on the wire."""
     json_format = pytest.importorskip("google.protobuf.json_format", reason="protobuf is not installed")
     from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
+    from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
     from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-    message = TracesData() if line.startswith(SPAN_LINE_HEAD) else LogsData()
+    types = {SPAN_LINE_HEAD: TracesData, LOG_LINE_HEAD: LogsData, METRIC_LINE_HEAD: MetricsData}
+    (message,) = (make() for head, make in types.items() if line.startswith(head))
     json_format.Parse(json.dumps(with_base64_ids(json.loads(line))), message, ignore_unknown_fields=False)
     assert type(message).FromString(message.SerializeToString()) == message
     return message
@@ -483,6 +489,32 @@ def test_protobuf_reads_every_log_line_and_finds_the_same_values(record: LogReco
     assert (of_scope.scope.name, log.severity_text, log.event_name) == (record.logger, record.severity, "")
     assert log.trace_id.hex() == record.trace_id
     assert proto_value(log.body) == (None if too_deep(record.body) else record.body)
+
+
+@settings(max_examples=60)
+@given(metric_records())
+def test_protobuf_reads_every_metric_line_and_finds_the_same_values(record: MetricRecord) -> None:
+    """As for spans; every kind of point, with its exemplars."""
+    (of_resource,) = assert_protobuf_reads(encode_metric_line(record)).resource_metrics
+    ((metric,),) = (of_scope.metrics for of_scope in of_resource.scope_metrics)
+    assert (metric.name, metric.unit, metric.description) == (record.name, record.unit, record.description)
+    data = getattr(metric, metric.WhichOneof("data"))
+    (point,) = data.data_points
+    assert point.time_unix_nano == max(record.time_ns, 0)
+    assert point.start_time_unix_nano == (0 if record.start_ns is None else max(record.start_ns, 1))
+    if record.temporality:
+        assert data.aggregation_temporality == ["", "delta", "cumulative"].index(record.temporality)
+    numbers = {"as_int": record.value, "as_double": record.value, "count": record.count}
+    if (record.value, record.count) == (None, None):
+        assert point.flags == 1
+    elif record.value is not None:
+        assert data.is_monotonic == (record.kind == "counter") if record.kind != "gauge" else True
+        kind = point.WhichOneof("value")
+        assert (kind, getattr(point, kind)) == ("as_int" if type(record.value) is int else "as_double", numbers[kind])
+    else:
+        assert (point.count, point.sum) == (record.count, record.sum or 0)
+    if record.buckets:
+        assert [*zip([*point.explicit_bounds, None], point.bucket_counts, strict=True)] == list(record.buckets)
 
 
 def test_line_is_told_from_other_json() -> None:

@@ -113,10 +113,32 @@ CREATE VIEW executions AS SELECT s.kind AS kind, f.name AS name, r.attributes AS
     LEFT JOIN functions AS f ON f.id = s.function_id LEFT JOIN resources AS r ON r.id = s.resource_id;
 PRAGMA user_version = 3;
 """
+# What version 4 added; never to be changed, as above.
+ADDED_BY_VERSION_4 = """
+CREATE TABLE stored_logs (
+    id INTEGER PRIMARY KEY,
+    logger TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    trace_id BLOB,
+    span_id BLOB,
+    attributes TEXT,
+    body TEXT,
+    error TEXT,
+    resource_id INTEGER REFERENCES resources (id)
+);
+CREATE INDEX logs_by_time ON stored_logs (time_ns);
+CREATE INDEX logs_by_logger ON stored_logs (logger, time_ns);
+CREATE INDEX logs_by_trace ON stored_logs (trace_id) WHERE trace_id IS NOT NULL;
+INSERT INTO marks VALUES ('log_floor', 0);
+CREATE VIEW logs AS SELECT logger FROM stored_logs;
+PRAGMA user_version = 4;
+"""
 OLDER = {
     1: VERSION_1,
     2: VERSION_1 + ADDED_BY_VERSION_2,
     3: VERSION_1 + ADDED_BY_VERSION_2 + ADDED_BY_VERSION_3,
+    4: VERSION_1 + ADDED_BY_VERSION_2 + ADDED_BY_VERSION_3 + ADDED_BY_VERSION_4,
 }
 INSERT_SPAN = """
 INSERT INTO stored_spans (trace_id, span_id, function_id, kind, status, start_ns, end_ns, args, status_code,

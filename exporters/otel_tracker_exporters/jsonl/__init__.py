@@ -1,6 +1,6 @@
-"""The `jsonl` store: spans and events as lines of JSON, readable by anything that reads text.
+"""The `jsonl` store: spans, events, logs and metric points as lines of JSON, readable by anything that reads text.
 
-`STORE` opens it for queries, for `otel-tracker convert` and `prune`; the two exporters write it. Everything heavier
+`STORE` opens it for queries, for `otel-tracker convert` and `prune`; the exporters write it. Everything heavier
 than this page is imported on first use, so that a reader never loads the OpenTelemetry SDK and a writer never loads
 the query side.
 """
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from otel_tracker.query import StoreReader
     from otel_tracker.writing import Pruned, Retention
     from otel_tracker_exporters.jsonl.exporter import JsonlLogExporter, JsonlSpanExporter
+    from otel_tracker_exporters.jsonl.metric_exporter import JsonlMetricExporter
     from otel_tracker_exporters.jsonl.writer import JsonlWriter
 
-__all__ = ["STORE", "JsonlLogExporter", "JsonlSpanExporter"]
+__all__ = ["STORE", "JsonlLogExporter", "JsonlMetricExporter", "JsonlSpanExporter"]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,6 +30,10 @@ def __getattr__(name: str) -> Any:
         from otel_tracker_exporters.jsonl import exporter
 
         return getattr(exporter, name)
+    if name == "JsonlMetricExporter":
+        from otel_tracker_exporters.jsonl import metric_exporter
+
+        return metric_exporter.JsonlMetricExporter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -12,14 +12,13 @@ from hashlib import blake2b
 from itertools import chain, islice
 
 from otel_tracker_exporters.jsonl.files import MAX_LINE_BYTES, OpenFile, blocks, lines_backwards
-from otel_tracker_exporters.jsonl.lines import EVENT_HEAD, LOG_HEAD, SPAN_HEAD
+from otel_tracker_exporters.jsonl.lines import OUR_HEADS
 
 HEAD_BYTES = 64 * 1024
 """How much of a file is looked at."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
-_OUR_HEADS = (SPAN_HEAD, EVENT_HEAD, LOG_HEAD)
 
 
 def is_document(file: OpenFile, end: int) -> bool:
@@ -74,7 +73,7 @@ def fingerprint_of_all(content: bytes) -> str:
 def may_be_document(head: bytes) -> bool:
     """Whether a file that begins so is worth a try: an object that goes on behind its first line, or ends without."""
     first, newline, _ = head.removeprefix(_BYTE_ORDER_MARK).lstrip(_BLANKS).partition(b"\n")
-    if not first.startswith(b"{") or first.startswith(_OUR_HEADS):
+    if not first.startswith(b"{") or first.startswith(OUR_HEADS):
         return False
     return not (newline and first.rstrip(_BLANKS).endswith(b"}"))
 

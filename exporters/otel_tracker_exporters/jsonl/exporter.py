@@ -33,7 +33,7 @@ class JsonlSpanExporter(RecordSpanExporter):
     ) -> None:
         self.path = os.path.abspath(JSONL_PATH.read(path))
         texts = SpanTexts() if JSONL_FORMAT.read(format) == RECORD else None
-        super().__init__(_writer(self.path, format, max_bytes, backups), texts)
+        super().__init__(new_writer(self.path, format, max_bytes, backups), texts)
 
 
 class JsonlLogExporter(RecordLogExporter):
@@ -52,15 +52,16 @@ class JsonlLogExporter(RecordLogExporter):
         store_logs: bool | None = None,
     ) -> None:
         self.path = os.path.abspath(JSONL_PATH.read(path))
-        super().__init__(_writer(self.path, format, max_bytes, backups), store_logs=store_logs)
+        super().__init__(new_writer(self.path, format, max_bytes, backups), store_logs=store_logs)
 
 
-def _writer(
+def new_writer(
     path: str,
     format: str | None,  # noqa: A002
     max_bytes: int | str | None,
     backups: int | None,
 ) -> JsonlWriter:
+    """A writer in this format within these bounds, or those of the settings."""
     return JsonlWriter(
         path,
         format=JSONL_FORMAT.read(format),

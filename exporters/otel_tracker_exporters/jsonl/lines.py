@@ -13,15 +13,25 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from otel_tracker.records import SCHEMA, Record, SpanRecord, event_from_dict, log_from_dict, plain, span_from_dict
+from otel_tracker.records import (
+    SCHEMA,
+    Record,
+    SpanRecord,
+    event_from_dict,
+    log_from_dict,
+    metric_from_dict,
+    plain,
+    span_from_dict,
+)
 from otel_tracker_exporters.jsonl.otlp_decoding import decode_otlp, is_otlp
 
 SPAN_HEAD = f'{{"schema":{SCHEMA},"type":"span",'.encode()
 EVENT_HEAD = f'{{"schema":{SCHEMA},"type":"event",'.encode()
 LOG_HEAD = f'{{"schema":{SCHEMA},"type":"log",'.encode()
+METRIC_HEAD = f'{{"schema":{SCHEMA},"type":"metric",'.encode()
 """How each line of ours begins. A line that begins so was encoded here, and may be filtered as bytes."""
 
-_OTHER_TYPES = ("metric",)  # records as well, which no reader here is asked for
+OUR_HEADS = (SPAN_HEAD, EVENT_HEAD, LOG_HEAD, METRIC_HEAD)
 _BYTE_ORDER_MARK = "\ufeff"
 _IDS = re.compile("[0-9a-f]{32} [0-9a-f]{16}")
 
@@ -50,15 +60,13 @@ def encode_line(record: Record) -> bytes:
 
 
 class Parsed(NamedTuple):
-    """What a line holds: records in order, how many records of other kinds, and how many that cannot be read."""
+    """What a line holds: records in order, and how many that cannot be read."""
 
     records: Sequence[Record] = ()
-    others: int = 0
     broken: int = 0
 
 
 _NOTHING = Parsed()
-_OTHER = Parsed(others=1)
 _BROKEN = Parsed(broken=1)
 
 
@@ -87,11 +95,11 @@ def _parsed(fields: dict[str, Any]) -> Parsed:
         return Parsed((event_from_dict(fields),))
     if kind == "log":
         return Parsed((log_from_dict(fields),))
-    if kind in _OTHER_TYPES:
-        return _OTHER
+    if kind == "metric":
+        return Parsed((metric_from_dict(fields),))
     if is_otlp(fields):
         decoded = decode_otlp(fields)
-        return Parsed(decoded.records, decoded.others, decoded.broken)
+        return Parsed(decoded.records, decoded.broken)
     return _BROKEN
 
 

@@ -2,9 +2,10 @@
 
 A store is named by one path, ``shop.jsonl``. In the format `record` that is its file. In the format `otlp` there is one
 file a signal, as the specification wants it (https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/):
-``shop.traces.jsonl`` and ``shop.logs.jsonl``. A file that grew too large is put aside under the time of that moment,
-``shop-20261124T023421.123456789Z.jsonl``, and compressed later (``....jsonl.gz``); a name never changes again, so that
-names sort as their files were written. Where the path is a symbolic link, all this happens where it leads to.
+``shop.traces.jsonl``, ``shop.logs.jsonl`` and ``shop.metrics.jsonl``. A file that grew too large is put aside under the
+time of that moment, ``shop-20261124T023421.123456789Z.jsonl``, and compressed later (``....jsonl.gz``); a name never
+changes again, so that names sort as their files were written. Where the path is a symbolic link, all this happens where
+it leads to.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from otel_tracker.timestamps import format_time, parse_time
 
-SIGNALS = ("traces", "logs")
+SIGNALS = ("traces", "logs", "metrics")
 GZIP_SUFFIX = ".gz"
 PART_SUFFIX = ".gz.part"
 """A gzip file that is being written; readers pass it over."""

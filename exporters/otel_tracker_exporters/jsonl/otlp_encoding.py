@@ -26,7 +26,7 @@ from otel_tracker_exporters.jsonl.otlp_values import attributes_text, escaped, v
 
 SPAN_LINE_HEAD = b'{"resourceSpans":[{'
 LOG_LINE_HEAD = b'{"resourceLogs":[{'
-"""How each line of ours begins."""
+"""How each line of ours begins; `otlp_metric_encoding` has those of metrics."""
 
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS, start=1)}
 _STATUS_NUMBERS = {code: number for number, code in enumerate(STATUS_CODES)}
@@ -40,8 +40,8 @@ def encode_span_line(record: SpanRecord) -> bytes:
     form = span_form(record)
     parent = f'"parentSpanId":"{form.parent_span_id}",' if form.parent_span_id else ""
     end = f'"endTimeUnixNano":"{form.end_ns}",' if form.end_ns is not None else ""
-    return _line(
-        f'{{"resourceSpans":[{{{_resource_text(form.resource)}"scopeSpans":[{{"scope":{{"name":{escaped(record.scope)}}},'
+    return line_of(
+        f'{{"resourceSpans":[{{{resource_text(form.resource)}"scopeSpans":[{{"scope":{{"name":{escaped(record.scope)}}},'
         f'"spans":[{{"traceId":"{record.trace_id}","spanId":"{record.span_id}",{parent}'
         f'"startTimeUnixNano":"{form.start_ns}",{end}"kind":{_KIND_NUMBERS[form.kind]},'
         f'"name":{escaped(record.name)}{_details_text(form)}}}]}}]}}]}}\n'
@@ -61,6 +61,24 @@ def encode_log_line(record: LogRecord) -> bytes:
     return _log_line(record, log_form(record), severity, "", scope)
 
 
+def line_of(text: str) -> bytes:
+    """The line in UTF-8; a lone surrogate becomes U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+def resource_text(resource: Mapping[str, Any]) -> str:
+    """The resource with its key and a comma; kept per resource, because a process has one for all its records."""
+    global _last_resource
+    known, text = _last_resource
+    if known is not resource:
+        text = f'"resource":{{"attributes":{attributes_text(resource)}}},' if resource else ""
+        _last_resource = resource, text
+    return text
+
+
 def _log_line(record: EventRecord | LogRecord, form: LogForm, severity: str, name: str, scope: str = "") -> bytes:
     details = [f'"timeUnixNano":"{form.time_ns}"']
     if record.trace_id:
@@ -74,16 +92,9 @@ def _log_line(record: EventRecord | LogRecord, form: LogForm, severity: str, nam
         details.append(f'"body":{value_text(form.body)}')
     if form.attributes:
         details.append(f'"attributes":{attributes_text(form.attributes)}')
-    return _line(
-        f'{{"resourceLogs":[{{{_resource_text(form.resource)}"scopeLogs":[{{{scope}"logRecords":[{{{",".join(details)}}}]}}]}}]}}\n'
+    return line_of(
+        f'{{"resourceLogs":[{{{resource_text(form.resource)}"scopeLogs":[{{{scope}"logRecords":[{{{",".join(details)}}}]}}]}}]}}\n'
     )
-
-
-def _line(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
 def _details_text(form: SpanForm) -> str:
@@ -111,16 +122,6 @@ def _event_text(name: str, time_ns: int, attributes: Mapping[str, Any]) -> str:
 def _link_text(trace_id: str, span_id: str, attributes: Mapping[str, Any]) -> str:
     said = f',"attributes":{attributes_text(attributes)}' if attributes else ""
     return f'{{"traceId":"{trace_id}","spanId":"{span_id}"{said}}}'
-
-
-def _resource_text(resource: Mapping[str, Any]) -> str:
-    """The resource with its key and a comma; kept per resource, because a process has one for all its records."""
-    global _last_resource
-    known, text = _last_resource
-    if known is not resource:
-        text = f'"resource":{{"attributes":{attributes_text(resource)}}},' if resource else ""
-        _last_resource = resource, text
-    return text
 
 
 _last_resource: tuple[Mapping[str, Any], str] = ({}, "")

@@ -16,20 +16,21 @@ OTLP_HEAD = b'{"resource'
 """How a compact line of any signal begins."""
 
 _SAID_AGAIN = RECORD.encode()  # what OTLP cannot say of a record stands in such an attribute, as text
-_SPANS, _LOGS = b'"resourceSpans"', b'"resourceLogs"'
+SPANS, LOGS, METRICS = b'"resourceSpans"', b'"resourceLogs"', b'"resourceMetrics"'
+"""The key of each signal."""
+
 _SPAN_TIME = re.compile(rb'"startTimeUnixNano":"(\d{1,20})"')
 
 
 @dataclass
 class OtlpPrefilter:
-    """Says for each line whether it is worth parsing: it holds the signal, the trace and all of ``needles``."""
+    """Says for each line whether it is worth parsing: it holds the ``signal``, the trace and all of ``needles``."""
 
-    of_spans: bool
+    signal: bytes
     trace_id_prefix: str = ""
     needles: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._signal = _SPANS if self.of_spans else _LOGS
         self._hex = self.trace_id_prefix.encode()
         # Three bytes are four letters; what is neither letter nor digit may be escaped.
         whole = bytes.fromhex(self.trace_id_prefix[: len(self.trace_id_prefix) // 6 * 6])
@@ -37,7 +38,7 @@ class OtlpPrefilter:
 
     def may_want(self, line: bytes, lowest_ns: int | None, highest_ns: int | None) -> bool:
         """True unless the line is known to hold nothing that is wanted."""
-        return self._signal in line and (
+        return self.signal in line and (
             _SAID_AGAIN in line or (self._may_hold(line) and self._may_be_within(line, lowest_ns, highest_ns))
         )
 
@@ -48,7 +49,7 @@ class OtlpPrefilter:
 
     def _may_be_within(self, line: bytes, lowest_ns: int | None, highest_ns: int | None) -> bool:
         """Judges a line with a single span, as we write them, by its start."""
-        if not self.of_spans or (lowest_ns is None and highest_ns is None):
+        if self.signal != SPANS or (lowest_ns is None and highest_ns is None):
             return True
         if line.count(b"startTimeUnixNano") != 1:
             return True

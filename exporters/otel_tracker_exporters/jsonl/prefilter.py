@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from otel_tracker.query import EventFilter, LogFilter, SpanFilter
+from otel_tracker.query import EventFilter, LogFilter, MetricFilter, SpanFilter
 from otel_tracker.records import FAILED
 from otel_tracker.timestamps import format_time
-from otel_tracker_exporters.jsonl.lines import EVENT_HEAD, LOG_HEAD, SPAN_HEAD
+from otel_tracker_exporters.jsonl.lines import EVENT_HEAD, LOG_HEAD, METRIC_HEAD, OUR_HEADS, SPAN_HEAD
 from otel_tracker_exporters.jsonl.names import StoreFile
-from otel_tracker_exporters.jsonl.otlp_prefilter import OTLP_HEAD, OtlpPrefilter
+from otel_tracker_exporters.jsonl.otlp_prefilter import LOGS, METRICS, OTLP_HEAD, SPANS, OtlpPrefilter
 from otel_tracker_exporters.jsonl.sources import is_older
 
 # The first of these keys on a line of ours is the record's own: what stands before it is text, and in JSON text a
@@ -24,7 +24,6 @@ _SPAN_TIME = b'"start":"'
 _TIME = b'"time":"'
 # Only the body of a log stands before its time and may be an object, with any key in it.
 _BODY = b'"body":'
-_OUR_HEADS = (SPAN_HEAD, EVENT_HEAD, LOG_HEAD)
 _TIME_LENGTH = len("2026-11-22T10:15:30.123456789Z")
 _LATEST_NS = 253_402_300_800 * 10**9  # the year 10000
 
@@ -68,7 +67,7 @@ class Prefilter:
         if not line.startswith(self.head):
             if line.startswith(OTLP_HEAD):
                 return self.otlp.may_want(line, self.lowest_ns, self.highest_ns)
-            return not line.startswith(_OUR_HEADS)
+            return not line.startswith(OUR_HEADS)
         return self._is_timely(line) and all(needle in line for needle in self.needles)
 
     def _is_timely(self, line: bytes) -> bool:
@@ -101,7 +100,7 @@ def span_prefilter(wanted: SpanFilter) -> Prefilter:
         if _PLAIN_EVERYWHERE.fullmatch(last_part):
             otlp_needles.append(needle)
     bounds_ns = [bound for bound in (wanted.end_ns, wanted.after and wanted.after[0]) if bound is not None]
-    otlp = OtlpPrefilter(True, wanted.trace_id or "", otlp_needles)
+    otlp = OtlpPrefilter(SPANS, wanted.trace_id or "", otlp_needles)
     return Prefilter(SPAN_HEAD, otlp, needles, wanted.start_ns, min(bounds_ns, default=None))
 
 
@@ -121,19 +120,27 @@ def _log_prefilter(head: bytes, key: bytes, name: str | None, wanted: EventFilte
         needles.append(b'"trace_id":"%b"' % wanted.trace_id.encode())
     if name is not None and _PLAIN.fullmatch(name.replace(".", "")):
         needles.append(key % name.encode())
-    otlp = OtlpPrefilter(False, wanted.trace_id or "")
+    otlp = OtlpPrefilter(LOGS, wanted.trace_id or "")
     return Prefilter(head, otlp, needles, wanted.start_ns, wanted.end_ns)
+
+
+def metric_prefilter(wanted: MetricFilter) -> Prefilter:
+    """For the metric points that a query wants."""
+    needles = [] if wanted.kind is None else [b'"kind":"%b"' % wanted.kind.encode()]
+    if wanted.name is not None and _PLAIN.fullmatch(wanted.name.replace(".", "")):
+        needles.append(b'"name":"%b"' % wanted.name.encode())
+    return Prefilter(METRIC_HEAD, OtlpPrefilter(METRICS), needles, wanted.start_ns, wanted.end_ns)
 
 
 def trace_prefilter(trace_id_prefix: str) -> Prefilter:
     """For all spans of the traces whose id begins so."""
     needles = [b'"trace_id":"%b' % trace_id_prefix.encode()]
-    return Prefilter(SPAN_HEAD, OtlpPrefilter(True, trace_id_prefix), needles)
+    return Prefilter(SPAN_HEAD, OtlpPrefilter(SPANS, trace_id_prefix), needles)
 
 
 def traceback_prefilter() -> Prefilter:
     """For the failed spans that carry a traceback."""
-    return Prefilter(SPAN_HEAD, OtlpPrefilter(True, needles=[b'"exception.stacktrace"']), [b'"traceback":"'])
+    return Prefilter(SPAN_HEAD, OtlpPrefilter(SPANS, needles=[b'"exception.stacktrace"']), [b'"traceback":"'])
 
 
 def _time_bytes(time_ns: int | None) -> bytes | None:

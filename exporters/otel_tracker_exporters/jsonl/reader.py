@@ -17,8 +17,8 @@ from typing import TypeVar
 
 from otel_tracker.errors import OtelTrackerError, StoreNotFoundError, StoreUnreadableError
 from otel_tracker.following import Stored
-from otel_tracker.query import EventFilter, LogFilter, SpanFilter, StoreReader
-from otel_tracker.records import EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.query import EventFilter, LogFilter, MetricFilter, SpanFilter, StoreReader
+from otel_tracker.records import EventRecord, LogRecord, MetricRecord, Record, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker_exporters.jsonl.failures import FailureIndex, Fetcher
 from otel_tracker_exporters.jsonl.files import sentence_of
@@ -36,6 +36,7 @@ from otel_tracker_exporters.jsonl.prefilter import (
     Prefilter,
     event_prefilter,
     log_prefilter,
+    metric_prefilter,
     span_prefilter,
     trace_prefilter,
 )
@@ -53,7 +54,7 @@ from otel_tracker_exporters.jsonl.selection import (
 from otel_tracker_exporters.jsonl.sources import Found, Source, StoreFiles, is_older
 
 _MAX_NOTED = 10_000
-_Timed = TypeVar("_Timed", EventRecord, LogRecord)
+_Timed = TypeVar("_Timed", EventRecord, LogRecord, MetricRecord)
 
 
 class JsonlReader(StoreReader):
@@ -61,14 +62,13 @@ class JsonlReader(StoreReader):
 
     ``skipped_lines`` is how many lines the latest pass met that hold something else than records, or records that
     cannot be read; a damaged compressed file counts as one more. A last line without its newline is not among them:
-    somebody may be writing it; only `otel-tracker convert` counts it, unless it is a record. ``other_lines`` counts
-    what is valid and no span, event or log: metric points. Lines that a query need not look at are not counted.
+    somebody may be writing it; only `otel-tracker convert` counts it, unless it is a record. Lines that a query need
+    not look at are not counted.
     """
 
     def __init__(self, location: str) -> None:
         self.location = os.path.abspath(location)
         self.skipped_lines = 0
-        self.other_lines = 0
         self._files = StoreFiles(Path(self.location))
         self._open_sources: set[Source] = set()
         self._failures = FailureIndex(self._files)
@@ -153,7 +153,7 @@ class JsonlReader(StoreReader):
     def _read_statistics(self, wanted: SpanFilter, group_as: str | None) -> Iterable[Statistics]:
         scan = StatisticsScan(wanted, group_as, self._spans_of)
         with self._opened(wanted.start_ns) as sources:
-            self.skipped_lines = self.other_lines = 0
+            self.skipped_lines = 0
             for source in sources:
                 for block in source.blocks():
                     skipped_before = self.skipped_lines
@@ -172,10 +172,13 @@ class JsonlReader(StoreReader):
     def _read_logs(self, wanted: LogFilter, limit: int | None) -> Iterator[LogRecord]:
         return self._read_newest(LogRecord, wanted.matches, log_prefilter(wanted), limit)
 
+    def _read_metrics(self, wanted: MetricFilter, limit: int | None) -> Iterator[MetricRecord]:
+        return self._read_newest(MetricRecord, wanted.matches, metric_prefilter(wanted), limit)
+
     def _read_newest(
         self, kind: type[_Timed], is_wanted: Callable[[_Timed], bool], prefilter: Prefilter, limit: int | None
     ) -> Iterator[_Timed]:
-        """The events or logs that are wanted, newest first."""
+        """The events, logs or metric points that are wanted, newest first."""
         if limit == 0:
             return
         with self._opened(prefilter.lowest_ns) as sources:
@@ -206,7 +209,7 @@ class JsonlReader(StoreReader):
         found = self._files.find()
         if self._nothing_after == (after, found) and not with_unfinished:
             return
-        self.skipped_lines = self.other_lines = 0
+        self.skipped_lines = 0
         is_any = False
         try:
             with self._opened_after(marks, held) as sources:
@@ -245,7 +248,7 @@ class JsonlReader(StoreReader):
 
     def _records(self, sources: Sequence[Source], prefilter: Prefilter) -> Iterator[tuple[Place, Record]]:
         """The records that the prefilter lets through, last line of the last file first."""
-        self.skipped_lines = self.other_lines = 0
+        self.skipped_lines = 0
         for number in reversed(range(len(sources))):
             source = sources[number]
             if not prefilter.may_want_file(source.found.file):
@@ -260,10 +263,9 @@ class JsonlReader(StoreReader):
             self.skipped_lines += source.is_damaged
 
     def _parsed(self, line: bytes) -> Parsed:
-        """What a line holds; the rest of it is counted."""
+        """What a line holds; what cannot be read of it is counted."""
         parsed = parse_line(line)
         self.skipped_lines += parsed.broken
-        self.other_lines += parsed.others
         return parsed
 
     def _check_open(self) -> None:

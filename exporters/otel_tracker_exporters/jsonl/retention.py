@@ -42,7 +42,7 @@ def prune(location: str, retention: Retention, dry_run: bool) -> Pruned:
         if not dry_run:
             _delete_or_say(file)
         files, freed_bytes, left_bytes = files + 1, freed_bytes + size, left_bytes - size
-    return Pruned(traces=None, spans=None, events=None, logs=None, files=files, bytes=freed_bytes)
+    return Pruned(traces=None, spans=None, events=None, logs=None, metrics=None, files=files, bytes=freed_bytes)
 
 
 def _is_too_old(file: StoreFile, retention: Retention) -> bool:

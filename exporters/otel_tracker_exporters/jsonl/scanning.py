@@ -18,7 +18,7 @@ from otel_tracker.records import INT64_MAX, INT64_MIN, STATUSES, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker.timestamps import NS_PER_S, parse_time
 from otel_tracker_exporters.jsonl.counting import STATE_NUMBERS, ExecutionCounter
-from otel_tracker_exporters.jsonl.lines import EVENT_HEAD, LOG_HEAD, SPAN_HEAD
+from otel_tracker_exporters.jsonl.lines import EVENT_HEAD, LOG_HEAD, METRIC_HEAD, SPAN_HEAD
 
 # Runs of fixed length are jumped over here, which is twice as fast, and judged once they are taken out.
 _TIME = rb"((?s:.{19}))\.((?s:.{9}))Z"
@@ -34,7 +34,7 @@ _LINE = re.compile(
     + rb',"start":"%b"(?:,"end":"%b","duration_ms":%b|(?!,"end"))(?:,(?=")|(?=\}\Z))' % (_TIME, _TIME, _NUMBER)
 )
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"{}\0'))  # a line with zero bytes is broken
-_OTHER_HEADS = (EVENT_HEAD, LOG_HEAD)
+_OTHER_HEADS = (EVENT_HEAD, LOG_HEAD, METRIC_HEAD)
 _MAX_SHAPE_BYTES = 1000
 _MAX_DESCRIPTIONS = 50_000
 _STATES = {

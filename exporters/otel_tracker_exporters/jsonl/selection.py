@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from otel_tracker.records import ABORTED, STARTED, EventRecord, LogRecord, SpanRecord
+from otel_tracker.records import ABORTED, STARTED, EventRecord, LogRecord, MetricRecord, SpanRecord
 
 _TIME_BYTES = 10  # more than the years 1 to 9999 need in nanoseconds, which 64 bits do not hold
 _TIME_BIAS = 1 << 79
@@ -50,8 +50,8 @@ def span_key(record: SpanRecord, place: Place) -> bytes:
     )
 
 
-def event_key(record: EventRecord | LogRecord, place: Place) -> bytes:
-    """The key of an event's or a log's line."""
+def event_key(record: EventRecord | LogRecord | MetricRecord, place: Place) -> bytes:
+    """The key of the line of an event, a log or a metric point."""
     return (record.time_ns + _TIME_BIAS).to_bytes(_TIME_BYTES, "big") + _place_bytes(place)
 
 

@@ -1,6 +1,7 @@
 """Writes records into a JSONL store: one appending write a batch, from any number of processes and threads.
 
-In the format `record` all share one file; in the format `otlp` spans have one, events and logs another. How a batch
+In the format `record` all share one file; in the format `otlp` spans have one, events and logs another, metric points
+a third. How a batch
 lands there is told in `appending`, how files are put aside, deleted and compressed in `rotation`.
 """
 
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from otel_tracker.errors import StoreUnwritableError
-from otel_tracker.records import EventRecord, LogRecord
+from otel_tracker.records import EventRecord, LogRecord, MetricRecord
 from otel_tracker.writing import Item, StoreWriter
 from otel_tracker_exporters.jsonl.appending import AppendedFile
 from otel_tracker_exporters.jsonl.formats import OTLP, RECORD
@@ -33,13 +34,13 @@ class _Target(NamedTuple):
 
 
 class JsonlWriter(StoreWriter):
-    """Appends spans, events and logs to the store at an absolute path.
+    """Appends spans, events, logs and metric points to the store at an absolute path.
 
     ``format`` is `record` or `otlp`. A file that would grow beyond ``max_bytes`` (0 = no limit) is put aside, and
     the newest ``backups`` of those are kept.
 
-    A batch of spans and events lies whole in each file; in the format `otlp` a disk that becomes full just between
-    the two can leave the spans of a batch stored and its events not.
+    A batch lies whole in each file; in the format `otlp` a disk that becomes full just between two of them can leave
+    the spans of a batch stored and its events not.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class JsonlWriter(StoreWriter):
 
         if format == OTLP:
             from otel_tracker_exporters.jsonl.otlp_encoding import encode_event_line, encode_log_line, encode_span_line
+            from otel_tracker_exporters.jsonl.otlp_metric_encoding import encode_metric_line
 
             self._spans = _Target(new_file(signal_path(Path(path), "traces")), encode_span_line)
             self._events = _Target(new_file(signal_path(Path(path), "logs")), encode_event_line)
             self._logs = self._events._replace(encode=encode_log_line)
+            self._metrics = _Target(new_file(signal_path(Path(path), "metrics")), encode_metric_line)
         else:
-            self._spans = self._events = self._logs = _Target(new_file(Path(path)), encode_line)
+            self._spans = self._events = self._logs = self._metrics = _Target(new_file(Path(path)), encode_line)
         self._lines = SpanLines()
 
     def _store(self, records: Iterable[Item]) -> None:
@@ -75,16 +78,17 @@ class JsonlWriter(StoreWriter):
                 file.append(b"".join(lines))
 
     def _recover(self) -> None:
-        for target in (self._spans, self._events):
+        for target in (self._spans, self._events, self._metrics):
             target.file.close()
 
     def _release(self) -> None:
-        for target in (self._spans, self._events):
+        for target in (self._spans, self._events, self._metrics):
             target.file.stop()
 
     def _encoded(self, records: Iterable[Item]) -> dict[AppendedFile, list[bytes]]:
-        batches: dict[AppendedFile, list[bytes]] = {self._spans.file: [], self._events.file: []}
-        span_lines, event_lines = batches[self._spans.file], batches[self._events.file]
+        files = (self._spans.file, self._events.file, self._metrics.file)
+        batches: dict[AppendedFile, list[bytes]] = {file: [] for file in files}
+        span_lines, event_lines, metric_lines = (batches[file] for file in files)
         encode_texts = self._lines.encode
         for record in records:
             try:
@@ -94,6 +98,8 @@ class JsonlWriter(StoreWriter):
                     event_lines.append(self._events.encode(record))
                 elif isinstance(record, LogRecord):
                     event_lines.append(self._logs.encode(record))
+                elif isinstance(record, MetricRecord):
+                    metric_lines.append(self._metrics.encode(record))
                 else:
                     span_lines.append(self._spans.encode(record))
             except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -1,6 +1,6 @@
-"""The `sqlite` store: spans and events in one SQLite file, readable by any SQLite client.
+"""The `sqlite` store: spans, events, logs and metric points in one SQLite file, readable by any SQLite client.
 
-`STORE` opens it for queries and commands, the two exporters write it. Everything heavier than this page is imported on
+`STORE` opens it for queries and commands, the exporters write it. Everything heavier than this page is imported on
 first use, so that a reader never loads the OpenTelemetry SDK and a writer never loads the query side.
 """
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from otel_tracker.query import StoreReader
     from otel_tracker.writing import Pruned, Retention, StoreWriter
     from otel_tracker_exporters.sqlite.exporter import SqliteLogExporter, SqliteSpanExporter
+    from otel_tracker_exporters.sqlite.metric_exporter import SqliteMetricExporter
 
-__all__ = ["STORE", "SqliteLogExporter", "SqliteSpanExporter"]
+__all__ = ["STORE", "SqliteLogExporter", "SqliteMetricExporter", "SqliteSpanExporter"]
 
 # https://www.sqlite.org/fileformat2.html#magic_header_string
 _MAGIC = b"SQLite format 3\x00"
@@ -28,6 +29,10 @@ def __getattr__(name: str) -> Any:
         from otel_tracker_exporters.sqlite import exporter
 
         return getattr(exporter, name)
+    if name == "SqliteMetricExporter":
+        from otel_tracker_exporters.sqlite import metric_exporter
+
+        return metric_exporter.SqliteMetricExporter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

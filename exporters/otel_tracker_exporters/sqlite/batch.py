@@ -13,8 +13,9 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
-from otel_tracker.records import INT64_MIN, EventRecord, Labels, LogRecord, SpanRecord, Texts
+from otel_tracker.records import INT64_MIN, EventRecord, Labels, LogRecord, MetricRecord, SpanRecord, Texts
 from otel_tracker.writing import Item
+from otel_tracker_exporters.sqlite.metric_rows import METRIC_LENGTH, metric_row
 from otel_tracker_exporters.sqlite.rows import (
     EVENT_LENGTH,
     SHARED_LENGTH,
@@ -45,7 +46,12 @@ RECORD_FAULTS = (
 )
 
 _MAX_KNOWN_FUNCTIONS = 10_000
-_TIME_OF = {SHARED_LENGTH: itemgetter(4), SPAN_LENGTH: itemgetter(6), EVENT_LENGTH: itemgetter(1)}
+_TIME_OF = {
+    SHARED_LENGTH: itemgetter(4),
+    SPAN_LENGTH: itemgetter(6),
+    EVENT_LENGTH: itemgetter(1),
+    METRIC_LENGTH: itemgetter(1),
+}
 _RESOURCE_ID_OF = itemgetter(-1)
 
 _GENERATION = "SELECT value FROM marks WHERE name = 'generation'"
@@ -72,6 +78,7 @@ class Batch:
     spans: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     logs: list[Row] = field(default_factory=list)
+    metrics: list[Row] = field(default_factory=list)
     faults: list[Exception] = field(default_factory=list)
 
     def span_runs(self) -> Iterator[tuple[bool, list[Row]]]:
@@ -82,7 +89,7 @@ class Batch:
     def last_times(self) -> list[tuple[int, int]]:
         """The time of the newest row of each resource, and the resource's id."""
         newest_ns: dict[int | None, int] = {}
-        for length, rows in groupby(chain(self.spans, self.events, self.logs), len):
+        for length, rows in groupby(chain(self.spans, self.events, self.logs, self.metrics), len):
             for number, run in groupby(rows, _RESOURCE_ID_OF):
                 newest_ns[number] = max(newest_ns.get(number, INT64_MIN), *map(_TIME_OF[length], run))
         return [(time_ns, number) for number, time_ns in newest_ns.items() if number is not None]
@@ -102,6 +109,8 @@ def batch_of(records: Iterable[Item], names: Names) -> Batch:
                 batch.events.append(event_row(record, names.resource_id(record.resource)))
             elif isinstance(record, LogRecord):
                 batch.logs.append(log_row(record, names.resource_id(record.resource)))
+            elif isinstance(record, MetricRecord):
+                batch.metrics.append(metric_row(record, names.resource_id(record.resource)))
         except RECORD_FAULTS as error:
             batch.faults.append(error)
     return batch

@@ -30,7 +30,7 @@ class SqliteSpanExporter(RecordSpanExporter):
         max_age_days: float | None = None,
     ) -> None:
         self.path = os.path.abspath(SQLITE_PATH.read(path))
-        super().__init__(_writer(self.path, max_bytes, max_age_days), SpanTexts())
+        super().__init__(new_writer(self.path, max_bytes, max_age_days), SpanTexts())
 
 
 class SqliteLogExporter(RecordLogExporter):
@@ -48,9 +48,10 @@ class SqliteLogExporter(RecordLogExporter):
         store_logs: bool | None = None,
     ) -> None:
         self.path = os.path.abspath(SQLITE_PATH.read(path))
-        super().__init__(_writer(self.path, max_bytes, max_age_days), store_logs=store_logs)
+        super().__init__(new_writer(self.path, max_bytes, max_age_days), store_logs=store_logs)
 
 
-def _writer(path: str, max_bytes: int | str | None, max_age_days: float | None) -> SqliteWriter:
+def new_writer(path: str, max_bytes: int | str | None, max_age_days: float | None) -> SqliteWriter:
+    """A writer that keeps the store within these bounds, or those of the settings."""
     max_age_ns = round(SQLITE_MAX_AGE_DAYS.read(max_age_days) * NS_PER_DAY)
     return SqliteWriter(path, keeper=Keeper(SQLITE_MAX_BYTES.read(max_bytes), max_age_ns))

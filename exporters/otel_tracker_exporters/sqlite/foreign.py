@@ -12,7 +12,8 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from otel_tracker.diagnostics import say_once
-from otel_tracker.records import INT64_MAX, EventRecord, LogRecord, SpanRecord
+from otel_tracker.records import INT64_MAX, METRIC_KINDS, EventRecord, LogRecord, MetricRecord, SpanRecord
+from otel_tracker_exporters.sqlite.metric_rows import metric_of
 from otel_tracker_exporters.sqlite.rows import event_of, in_int64, log_of, span_of
 
 # What `json`, `bytes` and the conversions of rows raise for values of another kind.
@@ -22,6 +23,7 @@ _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _ABSENT = type(None)
 _ID, _TEXT, _NUMBER = (bytes,), (str,), (int,)
 _ID_OR_NULL, _TEXT_OR_NULL, _NUMBER_OR_NULL = (bytes, _ABSENT), (str, _ABSENT), (int, _ABSENT)
+_ANY_NUMBER = (float, int, _ABSENT)
 _SPAN_TYPES = (
     *(_ID, _ID, _ID_OR_NULL, _TEXT_OR_NULL, _TEXT, _TEXT_OR_NULL, _TEXT_OR_NULL, _TEXT, _NUMBER, _NUMBER_OR_NULL),
     *(_TEXT_OR_NULL,) * 6,
@@ -29,7 +31,14 @@ _SPAN_TYPES = (
 )
 _EVENT_TYPES = (_TEXT, _NUMBER, _TEXT, _ID_OR_NULL, _ID_OR_NULL, *(_TEXT_OR_NULL,) * 4, _NUMBER)
 
-_Record = TypeVar("_Record", SpanRecord, EventRecord, LogRecord)
+_METRIC_TYPES = (
+    *(_TEXT, _NUMBER, _TEXT, _TEXT, _TEXT, _NUMBER_OR_NULL, _TEXT_OR_NULL),
+    *(_ANY_NUMBER, _NUMBER_OR_NULL, _ANY_NUMBER, _ANY_NUMBER, _ANY_NUMBER),
+    *(_TEXT_OR_NULL,) * 3,
+    *(_TEXT, _TEXT_OR_NULL, _TEXT, _TEXT_OR_NULL, _NUMBER),
+)
+
+_Record = TypeVar("_Record", SpanRecord, EventRecord, LogRecord, MetricRecord)
 
 
 class Rows:
@@ -50,6 +59,10 @@ class Rows:
     def log(self, row: Sequence[Any]) -> LogRecord | None:
         """The log in a row, or None when it holds none of ours."""
         return self._record(_checked_log, row, "stored_logs")
+
+    def metric(self, row: Sequence[Any]) -> MetricRecord | None:
+        """The metric point in a row, or None when it holds none of ours."""
+        return self._record(_checked_metric, row, "stored_metrics")
 
     def up_to(self, limit: int | None, read: Callable[[int], Iterable[_Record]]) -> Iterator[_Record]:
         """So many records, where there are, of those that ``read`` makes of so many rows; always of the same ones.
@@ -80,6 +93,10 @@ class Rows:
     def logs(self, rows: Iterable[Sequence[Any]]) -> Iterator[LogRecord]:
         """The logs in rows."""
         return (log for log in map(self.log, rows) if log is not None)
+
+    def metrics(self, rows: Iterable[Sequence[Any]]) -> Iterator[MetricRecord]:
+        """The metric points in rows."""
+        return (metric for metric in map(self.metric, rows) if metric is not None)
 
     def _record(self, make: Callable[[Sequence[Any]], _Record], row: Sequence[Any], table: str) -> _Record | None:
         try:
@@ -119,6 +136,15 @@ def _checked_log(row: Sequence[Any]) -> LogRecord:
         raise ValueError("an id has another length than ours")
     _check_objects(log.attributes, log.error, log.resource)
     return log
+
+
+def _checked_metric(row: Sequence[Any]) -> MetricRecord:
+    _check_types(tuple(map(type, row)), _METRIC_TYPES)
+    metric = metric_of(row)
+    if metric.kind not in METRIC_KINDS:
+        raise ValueError(f"{metric.kind[:60]!r} is no kind of ours")
+    _check_objects(metric.attributes, metric.exponential, metric.resource, *metric.exemplars)
+    return metric
 
 
 @lru_cache(maxsize=256)  # rows differ in few ways

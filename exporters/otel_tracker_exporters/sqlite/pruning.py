@@ -26,6 +26,7 @@ from otel_tracker_exporters.sqlite.database import (
 from otel_tracker_exporters.sqlite.retention import (
     ALL_NS,
     LOOSE_TABLES,
+    TRACED_TABLES,
     LargeTraceError,
     Removed,
     Remover,
@@ -117,7 +118,7 @@ def _next_victim(walk: Walk, bound_ns: Callable[[], int]) -> Victim | None:
 def _size_of(connection: sqlite3.Connection, victim: Victim) -> Removed:
     if victim.trace_id is None:
         return Removed(**{LOOSE_TABLES[victim.table]: 1})
-    tables = ("stored_spans", *loose_tables(connection))
+    tables = ("stored_spans", *(table for table in loose_tables(connection) if table in TRACED_TABLES))
     sql = ", ".join(f"(SELECT count(*) FROM {table} WHERE trace_id = ?)" for table in tables)  # noqa: S608
     return Removed(1, *connection.execute(f"SELECT {sql}", [victim.trace_id] * len(tables)).fetchone())
 

@@ -1,4 +1,4 @@
-"""The statements that answer queries about spans, events and logs: which rows, along which index.
+"""The statements that answer queries about spans, events, logs and metric points: which rows, along which index.
 
 Names are matched in Python against the small table of functions (`names_function` has the rules), spans are then found
 by function.
@@ -14,10 +14,11 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from otel_tracker.query import EventFilter, LogFilter, SpanFilter, names_function
+from otel_tracker.query import EventFilter, LogFilter, MetricFilter, SpanFilter, names_function
 from otel_tracker.records import COMPLETED
 from otel_tracker.severities import severity_number
 from otel_tracker_exporters.sqlite.database import pragma
+from otel_tracker_exporters.sqlite.metric_rows import METRIC_COLUMNS
 from otel_tracker_exporters.sqlite.rows import (
     EVENT_COLUMNS,
     LOG_COLUMNS,
@@ -25,8 +26,9 @@ from otel_tracker_exporters.sqlite.rows import (
     SPAN_COLUMNS,
     in_int64,
     text,
+    value_of,
 )
-from otel_tracker_exporters.sqlite.schema import LOGS_VERSION, SHARING_VERSION
+from otel_tracker_exporters.sqlite.schema import LOGS_VERSION, METRICS_VERSION, SHARING_VERSION
 
 # Up to so many functions are each read along their index and merged; beyond that one scan by start is cheaper.
 _MAX_MERGED_FUNCTIONS = 64
@@ -47,6 +49,10 @@ SELECT_EVENTS = f"""
 SELECT_LOGS = f"""
     SELECT {LOG_COLUMNS}, l.id FROM stored_logs AS l
     LEFT JOIN resources AS r ON r.id = l.resource_id
+    WHERE """  # noqa: S608
+SELECT_METRICS = f"""
+    SELECT {METRIC_COLUMNS}, m.id FROM stored_metrics AS m
+    LEFT JOIN resources AS r ON r.id = m.resource_id
     WHERE """  # noqa: S608
 _IS_OF_KIND = (
     "CASE WHEN s.attributes = '' THEN (SELECT kind FROM functions WHERE id = s.function_id) ELSE s.kind END = ?"
@@ -120,13 +126,34 @@ def log_conditions(connection: sqlite3.Connection, wanted: LogFilter) -> tuple[s
     return conditions, values
 
 
+def metric_conditions(connection: sqlite3.Connection, wanted: MetricFilter) -> tuple[str, list[Any]]:
+    """The same for metric points ``m``; attributes that are wanted become a function of the connection."""
+    conditions, values = _timed_conditions(connection, "m", "name", wanted.name, wanted)
+    if wanted.kind is not None:
+        conditions, values = f"{conditions} AND m.kind = ?", [*values, wanted.kind]
+    if wanted.attributes:
+        has_attributes = lru_cache(maxsize=1_000)(lambda found: wanted.has_attributes(value_of(found, {})))
+        connection.create_function("has_attributes", 1, has_attributes, deterministic=True)
+        conditions += " AND has_attributes(m.attributes)"
+    return conditions, values
+
+
+def has_metrics(connection: sqlite3.Connection) -> bool:
+    """Whether there is a table of metric points; a file of an older version that is only read has none."""
+    return pragma(connection, "user_version") >= METRICS_VERSION
+
+
 def has_logs(connection: sqlite3.Connection) -> bool:
     """Whether there is a table of logs; a file of an older version that is only read has none."""
     return pragma(connection, "user_version") >= LOGS_VERSION
 
 
 def _timed_conditions(
-    connection: sqlite3.Connection, table: str, column: str, name: str | None, wanted: EventFilter | LogFilter
+    connection: sqlite3.Connection,
+    table: str,
+    column: str,
+    name: str | None,
+    wanted: EventFilter | LogFilter | MetricFilter,
 ) -> tuple[str, list[Any]]:
     conditions: list[str] = ["1"]
     values: list[Any] = []
@@ -141,12 +168,18 @@ def _timed_conditions(
     for condition, value in (
         ("time_ns >= ?", wanted.start_ns),
         ("time_ns < ?", wanted.end_ns),
-        ("trace_id = ?", None if wanted.trace_id is None else bytes.fromhex(wanted.trace_id)),
+        ("trace_id = ?", _trace_bytes(wanted)),
     ):
         if value is not None:
             conditions.append(f"{table}.{condition}")
             values.append(in_int64(value) if isinstance(value, int) else value)
     return " AND ".join(conditions), values
+
+
+def _trace_bytes(wanted: EventFilter | LogFilter | MetricFilter) -> bytes | None:
+    if isinstance(wanted, MetricFilter) or wanted.trace_id is None:
+        return None
+    return bytes.fromhex(wanted.trace_id)
 
 
 def _are_shared(connection: sqlite3.Connection) -> bool:

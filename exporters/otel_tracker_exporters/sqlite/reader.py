@@ -16,17 +16,20 @@ from typing import Any, TypeVar
 from otel_tracker.diagnostics import say_once
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
 from otel_tracker.following import Stored
-from otel_tracker.query import EventFilter, LogFilter, SpanFilter, StoreReader
-from otel_tracker.records import EventRecord, LogRecord, SpanRecord
+from otel_tracker.query import EventFilter, LogFilter, MetricFilter, SpanFilter, StoreReader
+from otel_tracker.records import EventRecord, LogRecord, MetricRecord, SpanRecord
 from otel_tracker.stats import Statistics
 from otel_tracker_exporters.sqlite.database import has_schema, open_to_read, sentence_of, tidy_up
 from otel_tracker_exporters.sqlite.foreign import FAULTS, Rows
 from otel_tracker_exporters.sqlite.queries import (
     SELECT_EVENTS,
     SELECT_LOGS,
+    SELECT_METRICS,
     event_conditions,
     has_logs,
+    has_metrics,
     log_conditions,
+    metric_conditions,
     select_spans,
     span_rows,
 )
@@ -34,7 +37,7 @@ from otel_tracker_exporters.sqlite.reading import ReadingConnection
 from otel_tracker_exporters.sqlite.statistics import read_statistics
 from otel_tracker_exporters.sqlite.storing_order import Page, Position, extent_of, position_before_last, read_page
 
-_Timed = TypeVar("_Timed", EventRecord, LogRecord)
+_Timed = TypeVar("_Timed", EventRecord, LogRecord, MetricRecord)
 
 
 class SqliteReader(StoreReader):
@@ -173,6 +176,14 @@ class SqliteReader(StoreReader):
                 conditions, values = log_conditions(connection, wanted)
                 sql = f"{SELECT_LOGS}{conditions} ORDER BY l.time_ns DESC, l.id DESC LIMIT ?"
                 yield from self._streamed(connection, limit, self._rows.logs, sql, values)
+
+    def _read_metrics(self, wanted: MetricFilter, limit: int | None) -> Iterator[MetricRecord]:
+        self._rows.skipped = 0
+        with self._connected() as connection:
+            if connection is not None and has_metrics(connection):
+                conditions, values = metric_conditions(connection, wanted)
+                sql = f"{SELECT_METRICS}{conditions} ORDER BY m.time_ns DESC, m.id DESC LIMIT ?"
+                yield from self._streamed(connection, limit, self._rows.metrics, sql, values)
 
     def _streamed(
         self,

@@ -1,11 +1,11 @@
 """What is too old or too much goes, the longest inactive first: traces as wholes, a little at a time.
 
 A trace is as old as its newest span. So `Walk` goes through the spans by their start, oldest first, and names a trace
-when it comes to that trace's newest span: of all traces this one has been inactive for longest. Events and logs outside
-any stored trace take part with their own time; the others go with their trace. `Remover` takes away what the walk
-names, in transactions of some tens of milliseconds. A trace of very many spans takes several of them, and is seen in
-part meanwhile. Both work on many traces with one statement, because that costs little more than on one. What runs this,
-and when, is the business of `keeping` and `pruning`.
+when it comes to that trace's newest span: of all traces this one has been inactive for longest. Metric points, and
+events and logs outside any stored trace, take part with their own time; the others go with their trace. `Remover` takes
+away what the walk names, in transactions of some tens of milliseconds. A trace of very many spans takes several of
+them, and is seen in part meanwhile. Both work on many traces with one statement, because that costs little more than on
+one. What runs this, and when, is the business of `keeping` and `pruning`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from typing import NamedTuple
 
 from otel_tracker.records import INT64_MAX, INT64_MIN
 from otel_tracker_exporters.sqlite.database import pragma, transaction
-from otel_tracker_exporters.sqlite.queries import has_logs
+from otel_tracker_exporters.sqlite.queries import has_logs, has_metrics
 
 ALL_NS = INT64_MAX
 """A bound that everything is older than."""
 
-LOOSE_TABLES = {"stored_events": "events", "stored_logs": "logs"}
-"""Whose rows need belong to no trace, and what they are counted as."""
+TRACED_TABLES = {"stored_events": "events", "stored_logs": "logs"}
+"""Whose rows may belong to a trace, and what they are counted as."""
+
+LOOSE_TABLES = {**TRACED_TABLES, "stored_metrics": "metrics"}
+"""Whose rows need belong to no trace; those of metric points never do."""
 
 _PAGE_ROWS = 500
 _MAX_KNOWN_TRACES = 10_000
@@ -45,7 +48,8 @@ _DROP_RESOURCES = f"""
     DELETE FROM resources WHERE last_ns < min(
         coalesce((SELECT min(start_ns) FROM stored_spans), {INT64_MAX}),
         coalesce((SELECT min(time_ns) FROM stored_events), {INT64_MAX}),
-        coalesce((SELECT min(time_ns) FROM stored_logs), {INT64_MAX})
+        coalesce((SELECT min(time_ns) FROM stored_logs), {INT64_MAX}),
+        coalesce((SELECT min(time_ns) FROM stored_metrics), {INT64_MAX})
     )
 """  # noqa: S608
 
@@ -70,6 +74,7 @@ class Removed(NamedTuple):
     spans: int = 0
     events: int = 0
     logs: int = 0
+    metrics: int = 0
 
     def plus(self, other: Removed) -> Removed:
         """Both together."""
@@ -78,7 +83,7 @@ class Removed(NamedTuple):
     @property
     def rows(self) -> int:
         """All of them."""
-        return self.spans + self.events + self.logs
+        return self.spans + self.events + self.logs + self.metrics
 
 
 class LargeTraceError(Exception):
@@ -98,7 +103,7 @@ class Walk:
         self._connection = connection
         self._spans = _Pages(connection, "SELECT start_ns, id, trace_id FROM stored_spans", "start_ns")
         self._loose = {
-            table: _Pages(connection, f"SELECT time_ns, id, trace_id FROM {table}", "time_ns")  # noqa: S608
+            table: _Pages(connection, f"SELECT time_ns, id, {_trace_column(table)} FROM {table}", "time_ns")  # noqa: S608
             for table in loose_tables(connection)
         }
         self._newest_ns: dict[bytes, int] = {}  # at least; a trace that was passed by may have grown since
@@ -181,7 +186,7 @@ class Walk:
         return Victim(start_ns, trace_id, rows=rows)
 
     def _oldest_loose(self) -> tuple[int, str]:
-        """When the oldest event or log that lies ahead happened, and its table; beyond all times where none does."""
+        """When the oldest loose row that lies ahead happened, and its table; beyond all times where none does."""
         times = ((pages.time_ns(), table) for table, pages in self._loose.items())
         return min(((time_ns, table) for time_ns, table in times if time_ns is not None), default=(ALL_NS, ""))
 
@@ -377,7 +382,7 @@ class Remover:
             self.walk.forget(trace_id)
         self._doomed.clear()
         removed = Removed(len(traces), len(rows))
-        for table in LOOSE_TABLES:
+        for table in TRACED_TABLES:
             removed = removed.plus(self._remove_loose(table, "trace_id", traces))
         return removed
 
@@ -395,8 +400,16 @@ class Remover:
 
 
 def loose_tables(connection: sqlite3.Connection) -> list[str]:
-    """Those of `LOOSE_TABLES` that are there; a file of an older version that is only read has no logs."""
-    return [table for table in LOOSE_TABLES if table != "stored_logs" or has_logs(connection)]
+    """Those of `LOOSE_TABLES` that are there; a file of an older version that is only read lacks some."""
+    absent = {
+        *(() if has_logs(connection) else ("stored_logs",)),
+        *(() if has_metrics(connection) else ("stored_metrics",)),
+    }
+    return [table for table in LOOSE_TABLES if table not in absent]
+
+
+def _trace_column(table: str) -> str:
+    return "trace_id" if table in TRACED_TABLES else "NULL"
 
 
 def bytes_in_use(connection: sqlite3.Connection) -> int:
@@ -411,6 +424,7 @@ def _raise_floors(connection: sqlite3.Connection) -> None:
         ("span_floor", "stored_spans"),
         ("event_floor", "stored_events"),
         ("log_floor", "stored_logs"),
+        ("metric_floor", "stored_metrics"),
     ):
         connection.execute(
             f"UPDATE marks SET value = max(value, (SELECT coalesce(max(id), 0) FROM {table})) WHERE name = ?",  # noqa: S608

@@ -118,12 +118,12 @@ def span_row(record: SpanRecord, function_id: int, resource_id: int | None) -> R
         function_id,
         text(record.kind),
         text(record.status),
-        _time_ns(record.start_ns),
-        None if record.end_ns is None else _time_ns(record.end_ns),
-        _json_object(record.args) or "",
+        checked_time_ns(record.start_ns),
+        None if record.end_ns is None else checked_time_ns(record.end_ns),
+        json_object(record.args) or "",
         json_text(record.result) if record.has_result else "",
-        _json_object(record.error) or "",
-        _json_object(record.attributes),
+        json_object(record.error) or "",
+        json_object(record.attributes),
         _json_list(record.events),
         _json_list(record.links),
         text(record.status_code),
@@ -152,7 +152,7 @@ def shared_row(texts: Texts, above: Above, function_id: int, resource_id: int | 
     """The values of `INSERT_SHARED`, of a span that has in common with others of its function what can be."""
     _, span_id, _, _, start_ns, end_ns, args, result, _, events, _, _, _ = texts
     if not INT64_MIN <= start_ns <= end_ns <= INT64_MAX:
-        start_ns, end_ns = _time_ns(start_ns), _time_ns(end_ns)
+        start_ns, end_ns = checked_time_ns(start_ns), checked_time_ns(end_ns)
     args = f"{{{args}}}" if args else ""
     return (
         above[2],
@@ -196,13 +196,13 @@ def _timed_row(
 ) -> Row:
     return (
         text(name),
-        _time_ns(record.time_ns),
+        checked_time_ns(record.time_ns),
         text(record.severity),
         _id_bytes(record.trace_id, 16) if record.trace_id else None,
         _id_bytes(record.span_id, 8) if record.span_id else None,
-        _json_object(attributes),
+        json_object(attributes),
         None if record.body is None else json_text(record.body),
-        _json_object(record.error),
+        json_object(record.error),
         resource_id,
     )
 
@@ -221,17 +221,17 @@ def span_of(row: Sequence[Any]) -> SpanRecord:
         status=row[7],
         start_ns=row[8],
         end_ns=row[9],
-        args=_value_of(row[10], {}),
-        result=_value_of(result, None),
+        args=value_of(row[10], {}),
+        result=value_of(result, None),
         has_result=result is not None,
-        error=_value_of(row[12], {}),
-        attributes=_value_of(row[13], {}),
-        events=tuple(_value_of(row[14], ())),
-        links=tuple(_value_of(row[15], ())),
+        error=value_of(row[12], {}),
+        attributes=value_of(row[13], {}),
+        events=tuple(value_of(row[14], ())),
+        links=tuple(value_of(row[15], ())),
         status_code=row[16],
         status_message=row[17],
         scope=row[18],
-        resource=_resource_of(row[19]),
+        resource=resource_of(row[19]),
     )
 
 
@@ -243,10 +243,10 @@ def event_of(row: Sequence[Any]) -> EventRecord:
         severity=row[2],
         trace_id=row[3].hex() if row[3] else "",
         span_id=row[4].hex() if row[4] else "",
-        properties=_value_of(row[5], {}),
-        body=_value_of(row[6], None),
-        error=_value_of(row[7], {}),
-        resource=_resource_of(row[8]),
+        properties=value_of(row[5], {}),
+        body=value_of(row[6], None),
+        error=value_of(row[7], {}),
+        resource=resource_of(row[8]),
     )
 
 
@@ -258,10 +258,10 @@ def log_of(row: Sequence[Any]) -> LogRecord:
         severity=row[2],
         trace_id=row[3].hex() if row[3] else "",
         span_id=row[4].hex() if row[4] else "",
-        attributes=_value_of(row[5], {}),
-        body=_value_of(row[6], None),
-        error=_value_of(row[7], {}),
-        resource=_resource_of(row[8]),
+        attributes=value_of(row[5], {}),
+        body=value_of(row[6], None),
+        error=value_of(row[7], {}),
+        resource=resource_of(row[8]),
     )
 
 
@@ -290,6 +290,33 @@ def written(json_text: str) -> str:
     return json_text.encode("utf-8", "backslashreplace").decode()
 
 
+def checked_time_ns(time_ns: int) -> int:
+    """The time itself; raises `UnfitRecordError` for one that SQLite's integers do not hold."""
+    if not INT64_MIN <= time_ns <= INT64_MAX:
+        raise UnfitRecordError(
+            f"{_shown_time(time_ns)} is no time from 1677-09-21 to 2262-04-11, which are those that SQLite's integers "
+            "hold in nanoseconds (a JSONL store holds the years 1 to 9999)"
+        )
+    return time_ns
+
+
+def json_object(mapping: Mapping[str, Any]) -> str | None:
+    """The mapping as JSON text; None where it is empty."""
+    return json_text(dict(mapping)) if mapping else None
+
+
+def value_of(json_or_null: str | None, absent: Any) -> Any:
+    """The value of JSON text, or another for NULL."""
+    return absent if json_or_null is None else json.loads(json_or_null)
+
+
+@lru_cache(maxsize=64)
+def resource_of(json_or_null: str | None) -> Mapping[str, Any]:
+    """The resource of JSON text; the same object for the same text, as rows follow each other."""
+    resource: Mapping[str, Any] = value_of(json_or_null, {})
+    return resource
+
+
 def _is_utf8(value: str) -> bool:
     try:
         value.encode()
@@ -308,15 +335,6 @@ def _id_bytes(identifier: str, size: int) -> bytearray:
     return binary
 
 
-def _time_ns(time_ns: int) -> int:
-    if not INT64_MIN <= time_ns <= INT64_MAX:
-        raise UnfitRecordError(
-            f"{_shown_time(time_ns)} is no time from 1677-09-21 to 2262-04-11, which are those that SQLite's integers "
-            "hold in nanoseconds (a JSONL store holds the years 1 to 9999)"
-        )
-    return time_ns
-
-
 def _shown_time(time_ns: int) -> str:
     try:
         return format_time(time_ns)
@@ -324,19 +342,5 @@ def _shown_time(time_ns: int) -> str:
         return f"{str(time_ns)[:40]} ns"
 
 
-def _json_object(mapping: Mapping[str, Any]) -> str | None:
-    return json_text(dict(mapping)) if mapping else None
-
-
 def _json_list(mappings: Sequence[Mapping[str, Any]]) -> str:
     return json_text([dict(mapping) for mapping in mappings]) if mappings else ""
-
-
-def _value_of(json_or_null: str | None, absent: Any) -> Any:
-    return absent if json_or_null is None else json.loads(json_or_null)
-
-
-@lru_cache(maxsize=64)
-def _resource_of(json_or_null: str | None) -> Mapping[str, Any]:
-    resource: Mapping[str, Any] = _value_of(json_or_null, {})
-    return resource

@@ -1,9 +1,10 @@
 """The tables, indexes and views of a SQLite store, and the version that they bear.
 
-Users' own SQL stands on the views `executions`, `events` and `logs`: their columns are the keys of the records' JSON,
-in the same order, NULL where a key is absent. Ids are lower-case hex, times are UTC text with nine decimals,
-``duration_ms`` is a number, and ``args``, ``result``, ``error``, ``attributes``, ``events``, ``links``,
-``properties``, ``body`` and ``resource`` are JSON text. ``"end"`` is a word of SQL's own and wants its quotes.
+Users' own SQL stands on the views `executions`, `events`, `logs` and `metrics`: their columns are the keys of the
+records' JSON, in the same order, NULL where a key is absent. Ids are lower-case hex, times are UTC text with nine
+decimals, ``duration_ms`` and what metric points measured are numbers, and ``args``, ``result``, ``error``,
+``attributes``, ``events``, ``links``, ``properties``, ``body``, ``buckets``, ``exponential``, ``quantiles``,
+``exemplars`` and ``resource`` are JSON text. ``"end"`` is a word of SQL's own and wants its quotes.
 
 The tables underneath may change with `SCHEMA_VERSION`; `MIGRATIONS` leads older files up to it. Ids are binary and
 functions and resources are stored once, because random keys and repeated text are what makes a large file slow. A row
@@ -12,13 +13,14 @@ empty text for attributes, which is no JSON, has all four from there; any other 
 rows when its spans differ in that.
 
 Each index answers a query: newest first, one function newest first (with all that statistics read), one trace, and the
-same for events and logs. The few spans that are not completed have one of their own, for failures and for statistics.
-Nothing that was stored with a resource is newer than its ``last_ns``: it is not used any more when all that is there
-is. That is NULL, and the resource is kept, where an older version stored it.
+same for events, logs and metric points. The few spans that are not completed have one of their own, for failures and
+for statistics. Nothing that was stored with a resource is newer than its ``last_ns``: it is not used any more when all
+that there is is. That is NULL, and the resource is kept, where an older version stored it.
 
-The ids of spans, events and logs tell in which order they were stored, and are never used twice: what follows a store
-remembers the last one that it saw. ``marks`` keeps what must outlive the rows:
-- ``span_floor``, ``event_floor``, ``log_floor``: ids at or below were used, even where no row bears them any more;
+The ids of spans, events, logs and metric points tell in which order they were stored, and are never used twice: what
+follows a store remembers the last one that it saw. ``marks`` keeps what must outlive the rows:
+- ``span_floor``, ``event_floor``, ``log_floor``, ``metric_floor``: ids at or below were used, even where no row bears
+  them any more;
 - ``generation``: raised when rows of ``functions`` or ``resources`` are removed, whose ids a writer may remember;
 - ``store``: a random number, by which a file that took another's place is told from it (0 in a migrated file);
 - ``keeper``: until when (nanoseconds since the epoch) one process has taken it on itself to remove what is too old.
@@ -29,15 +31,17 @@ from __future__ import annotations
 APPLICATION_ID = 0x4F54_544B
 """``OTTK``: says that a SQLite file is a store of ours; https://www.sqlite.org/pragma.html#pragma_application_id."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Kept as ``PRAGMA user_version``; a file with a higher one is neither read nor written."""
 
 SHARING_VERSION = 3
 """From this version on spans share what their row of ``functions`` holds; readers take older files as they are."""
 
-
 LOGS_VERSION = 4
 """From this version on there is a table of logs."""
+
+METRICS_VERSION = 5
+"""From this version on there is a table of metric points."""
 
 
 def _time_text(column: str) -> str:
@@ -76,6 +80,32 @@ _LOGS_TABLE = """
         attributes TEXT,
         body TEXT,
         error TEXT,
+        resource_id INTEGER REFERENCES resources (id)
+    )
+    """
+
+# A value keeps the type in which it was measured: its column has none. The numbers of histograms are floats.
+_METRICS_TABLE = """
+    CREATE TABLE stored_metrics (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        time_ns INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        unit TEXT NOT NULL,
+        description TEXT NOT NULL,
+        start_ns INTEGER,
+        attributes TEXT,
+        value,
+        count INTEGER,
+        sum REAL,
+        min REAL,
+        max REAL,
+        buckets TEXT,
+        exponential TEXT,
+        quantiles TEXT,
+        temporality TEXT NOT NULL,
+        exemplars TEXT,
+        scope TEXT NOT NULL,
         resource_id INTEGER REFERENCES resources (id)
     )
     """
@@ -122,6 +152,7 @@ _TABLES = (
     )
     """,
     _LOGS_TABLE,
+    _METRICS_TABLE,
 )
 
 _MARKS = "CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
@@ -129,12 +160,19 @@ _FIRST_MARKS = "INSERT INTO marks VALUES ('span_floor', 0), ('event_floor', 0), 
 
 _FIRST_LOG_MARK = "INSERT INTO marks VALUES ('log_floor', 0)"
 
+_FIRST_METRIC_MARK = "INSERT INTO marks VALUES ('metric_floor', 0)"
+
 _RESOURCES_BY_LAST = "CREATE INDEX resources_by_last ON resources (last_ns)"
 
 _LOG_INDEXES = (
     "CREATE INDEX logs_by_time ON stored_logs (time_ns)",
     "CREATE INDEX logs_by_logger ON stored_logs (logger, time_ns)",
     "CREATE INDEX logs_by_trace ON stored_logs (trace_id) WHERE trace_id IS NOT NULL",
+)
+
+_METRIC_INDEXES = (
+    "CREATE INDEX metrics_by_time ON stored_metrics (time_ns)",
+    "CREATE INDEX metrics_by_name ON stored_metrics (name, time_ns)",
 )
 
 _INDEXES = (
@@ -146,6 +184,7 @@ _INDEXES = (
     "CREATE INDEX events_by_trace ON stored_events (trace_id) WHERE trace_id IS NOT NULL",
     _RESOURCES_BY_LAST,
     *_LOG_INDEXES,
+    *_METRIC_INDEXES,
 )
 
 _EXECUTIONS = f"""
@@ -207,16 +246,43 @@ _LOGS = f"""
     LEFT JOIN resources AS r ON r.id = l.resource_id
     """  # noqa: S608
 
+_METRICS = f"""
+    CREATE VIEW metrics AS SELECT
+        m.name AS name,
+        m.kind AS kind,
+        nullif(m.unit, '') AS unit,
+        nullif(m.description, '') AS description,
+        {_time_text("m.start_ns")} AS start,
+        {_time_text("m.time_ns")} AS time,
+        m.attributes AS attributes,
+        m.value AS value,
+        m.count AS count,
+        m.sum AS sum,
+        m.min AS min,
+        m.max AS max,
+        m.buckets AS buckets,
+        m.exponential AS exponential,
+        m.quantiles AS quantiles,
+        nullif(m.temporality, '') AS temporality,
+        m.exemplars AS exemplars,
+        nullif(m.scope, '') AS scope,
+        r.attributes AS resource
+    FROM stored_metrics AS m
+    LEFT JOIN resources AS r ON r.id = m.resource_id
+    """  # noqa: S608
+
 CREATE_STATEMENTS = (
     *_TABLES,
     _MARKS,
     _FIRST_MARKS,
     _FIRST_LOG_MARK,
+    _FIRST_METRIC_MARK,
     "INSERT INTO marks VALUES ('store', random())",
     *_INDEXES,
     _EXECUTIONS,
     _EVENTS,
     _LOGS,
+    _METRICS,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
@@ -236,6 +302,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         _EXECUTIONS,
     ),
     3: (_LOGS_TABLE, *_LOG_INDEXES, _FIRST_LOG_MARK, _LOGS),
+    4: (_METRICS_TABLE, *_METRIC_INDEXES, _FIRST_METRIC_MARK, _METRICS),
 }
 """What makes a file of the next version of one of this version. No step may rebuild a table of spans or events or an
 index on one: a file of a gigabyte is migrated while other processes wait for it."""

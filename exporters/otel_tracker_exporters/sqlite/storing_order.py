@@ -1,8 +1,8 @@
 """What a store holds in the order in which it was stored: positions, and pages between them.
 
 Writers give ids in ascending order and one transaction at a time, so that whoever has seen an id has seen all below it.
-Spans, events and logs have ids of their own, hence a position is one of each, with the number of the store: a position
-of another file, or of the one that lay there before, means the beginning.
+Spans, events, logs and metric points have ids of their own, hence a position is one of each, with the number of the
+store: a position of another file, or of the one that lay there before, means the beginning.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ from otel_tracker.following import Stored
 from otel_tracker.records import INT64_MIN, Record
 from otel_tracker_exporters.sqlite.database import pragma
 from otel_tracker_exporters.sqlite.foreign import Rows
-from otel_tracker_exporters.sqlite.queries import has_logs, select_spans
-from otel_tracker_exporters.sqlite.rows import EVENT_COLUMNS, LOG_COLUMNS, in_int64
+from otel_tracker_exporters.sqlite.queries import (
+    SELECT_EVENTS,
+    SELECT_LOGS,
+    SELECT_METRICS,
+    has_logs,
+    has_metrics,
+    select_spans,
+)
+from otel_tracker_exporters.sqlite.rows import in_int64
 
 PAGE_ROWS = 500
 _PAGE_BYTES = 2 * 1024 * 1024
 """So many of each kind are in memory at a time, and no more than the row that goes beyond these bytes."""
 
-# Without the last part as versions wrote it that knew no logs.
-_POSITION = re.compile(r"(-?\d{1,19}):(\d{1,19}):(\d{1,19})(?::(\d{1,19}))?")
+# Without the last parts as versions wrote it that knew no logs, or no metric points.
+_POSITION = re.compile(r"(-?\d{1,19}):(\d{1,19}):(\d{1,19})(?::(\d{1,19}))?(?::(\d{1,19}))?")
 
 _SPANS_AFTER = "s.id > ? ORDER BY s.id LIMIT ?"
-_EVENTS = f"""
-    SELECT {EVENT_COLUMNS}, e.id FROM stored_events AS e
-    LEFT JOIN resources AS r ON r.id = e.resource_id
-    WHERE e.id > ? ORDER BY e.id LIMIT ?
-    """  # noqa: S608
-_LOGS = f"""
-    SELECT {LOG_COLUMNS}, l.id FROM stored_logs AS l
-    LEFT JOIN resources AS r ON r.id = l.resource_id
-    WHERE l.id > ? ORDER BY l.id LIMIT ?
-    """  # noqa: S608
+_EVENTS = f"{SELECT_EVENTS} e.id > ? ORDER BY e.id LIMIT ?"
+_LOGS = f"{SELECT_LOGS} l.id > ? ORDER BY l.id LIMIT ?"
+_METRICS = f"{SELECT_METRICS} m.id > ? ORDER BY m.id LIMIT ?"
 _SPAN_TIMES = "SELECT coalesce(end_ns, start_ns), id, 'span_id' FROM stored_spans ORDER BY id DESC LIMIT ?"
 _EVENT_TIMES = "SELECT time_ns, id, 'event_id' FROM stored_events ORDER BY id DESC LIMIT ?"
 _LOG_TIMES = "SELECT time_ns, id, 'log_id' FROM stored_logs ORDER BY id DESC LIMIT ?"
+_METRIC_TIMES = "SELECT time_ns, id, 'metric_id' FROM stored_metrics ORDER BY id DESC LIMIT ?"
 _EXTENT = """
     SELECT (SELECT coalesce(min(id), 1) FROM stored_spans), (SELECT coalesce(min(id), 1) FROM stored_events),
            (SELECT coalesce(max(id), 0) FROM stored_spans), (SELECT coalesce(max(id), 0) FROM stored_events)
@@ -51,15 +52,19 @@ _EXTENT = """
 _LOG_EXTENT = """
     SELECT (SELECT coalesce(min(id), 1) FROM stored_logs), (SELECT coalesce(max(id), 0) FROM stored_logs)
     """
+_METRIC_EXTENT = """
+    SELECT (SELECT coalesce(min(id), 1) FROM stored_metrics), (SELECT coalesce(max(id), 0) FROM stored_metrics)
+    """
 
 
 class Position(NamedTuple):
-    """After which span, event and log of which store to go on."""
+    """After which span, event, log and metric point of which store to go on."""
 
     store: int = 0
     span_id: int = 0
     event_id: int = 0
     log_id: int = 0
+    metric_id: int = 0
 
     @classmethod
     def parsed(cls, position: str | None) -> Position:
@@ -73,7 +78,7 @@ class Position(NamedTuple):
 
     def __str__(self) -> str:
         """The text that `parsed` takes."""
-        return f"{self.store}:{self.span_id}:{self.event_id}:{self.log_id}"
+        return ":".join(map(str, self))
 
     def distance_from(self, first: Position) -> int:
         """How many ids lie between."""
@@ -96,11 +101,13 @@ def read_page(connection: sqlite3.Connection, after: Position, rows: Rows) -> Pa
     spans = _rows_after(connection, f"{select_spans(connection)}{_SPANS_AFTER}", after.span_id)
     events = _rows_after(connection, _EVENTS, after.event_id)
     logs = _rows_after(connection, _LOGS, after.log_id) if has_logs(connection) else _Rows(deque(), False)
+    metrics = _rows_after(connection, _METRICS, after.metric_id) if has_metrics(connection) else _Rows(deque(), False)
     connection.execute("ROLLBACK")
     stored, end = [], None
     kinds = (
         _Kind("event_id", events, _time_ns, rows.event),
         _Kind("log_id", logs, _time_ns, rows.log),
+        _Kind("metric_id", metrics, _time_ns, rows.metric),
         _Kind("span_id", spans, _end_ns, rows.span),
     )
     for record, end in _merged(after, kinds):
@@ -114,7 +121,9 @@ def position_before_last(connection: sqlite3.Connection, count: int) -> str | No
     connection.execute("BEGIN")
     _, last = extent_of(connection)
     # Of equal times the one first that `_merged` gives last.
-    statements = (_SPAN_TIMES, *((_LOG_TIMES,) if has_logs(connection) else ()), _EVENT_TIMES)
+    metric_times = (_METRIC_TIMES,) if has_metrics(connection) else ()
+    log_times = (_LOG_TIMES,) if has_logs(connection) else ()
+    statements = (_SPAN_TIMES, *metric_times, *log_times, _EVENT_TIMES)
     times = heapq.merge(
         *(connection.execute(sql, (count,)) for sql in statements),
         key=lambda row: _number(row[0]),
@@ -135,8 +144,9 @@ def extent_of(connection: sqlite3.Connection) -> tuple[Position, Position]:
     store = _store_of(connection)
     first_span, first_event, last_span, last_event = connection.execute(_EXTENT).fetchone()
     first_log, last_log = connection.execute(_LOG_EXTENT).fetchone() if has_logs(connection) else (1, 0)
-    first, last = (first_span - 1, first_event - 1, first_log - 1), (last_span, last_event, last_log)
-    return Position(store, *first), Position(store, *last)
+    first_metric, last_metric = connection.execute(_METRIC_EXTENT).fetchone() if has_metrics(connection) else (1, 0)
+    first = Position(store, first_span - 1, first_event - 1, first_log - 1, first_metric - 1)
+    return first, Position(store, last_span, last_event, last_log, last_metric)
 
 
 class _Rows(NamedTuple):
@@ -168,7 +178,7 @@ def _rows_after(connection: sqlite3.Connection, sql: str, after_id: int) -> _Row
 
 
 def _merged(after: Position, kinds: Sequence[_Kind]) -> Iterator[tuple[Record | None, Position]]:
-    """Spans at their end, events and logs at their time, each kind by id, until a kind that was cut is used up.
+    """Spans at their end, all others at their time, each kind by id, until a kind that was cut is used up.
 
     What is left of the others comes with the next page; so the order is the same whoever reads from wherever.
     """

@@ -22,6 +22,7 @@ from otel_tracker_exporters.sqlite.database import BUSY_TIMEOUT_S, open_to_write
 from otel_tracker_exporters.sqlite.footing import Footing
 from otel_tracker_exporters.sqlite.keeping import Keeper
 from otel_tracker_exporters.sqlite.log import LogBound
+from otel_tracker_exporters.sqlite.metric_rows import INSERT_METRIC
 from otel_tracker_exporters.sqlite.rows import (
     INSERT_EVENT,
     INSERT_LOG,
@@ -49,6 +50,10 @@ _LAST_LOG_ID = """
     SELECT max((SELECT coalesce(max(id), 0) FROM stored_logs), (SELECT value FROM marks WHERE name = 'log_floor'))
 """
 
+_LAST_METRIC_ID = """
+    SELECT max((SELECT coalesce(max(id), 0) FROM stored_metrics), (SELECT value FROM marks WHERE name = 'metric_floor'))
+"""
+
 # Connections that a fork handed to this process: to use or even to close one would harm the parent's
 # (https://www.sqlite.org/howtocorrupt.html, 2.6), so they are kept and never touched.
 _inherited: list[sqlite3.Connection] = []
@@ -70,7 +75,7 @@ class _LastIds(NamedTuple):
 
 
 class SqliteWriter(StoreWriter):
-    """Writes spans, events and logs into the file at an absolute path; see the module's docstring.
+    """Writes spans, events, logs and metric points into the file at an absolute path; see the module's docstring.
 
     A ``keeper`` removes after a batch what has become too much or too old; without one everything is kept.
     """
@@ -78,6 +83,7 @@ class SqliteWriter(StoreWriter):
     def __init__(self, path: str, busy_timeout_s: float = BUSY_TIMEOUT_S, keeper: Keeper | None = None) -> None:
         super().__init__(path)
         self._busy_timeout_s = busy_timeout_s
+        self._patience_s = busy_timeout_s  # that of the connection
         self._opened: _Opened | None = None
         self._footing = Footing(path)
         self._pid = os.getpid()
@@ -91,11 +97,20 @@ class SqliteWriter(StoreWriter):
             return
         try:
             opened = self._connected()
+            self._be_patient(opened.connection)
             self._log.before_batch(opened.connection)
             self._transact(opened, batch)
         except (sqlite3.Error, OSError) as error:
             raise StoreUnwritableError(sentence_of(self.location, error)) from None
-        self._keep_bounds(opened.connection)
+        if self._left_s(1.0):
+            self._keep_bounds(opened.connection)
+
+    def _be_patient(self, connection: sqlite3.Connection) -> None:
+        """Let the connection wait for other writers as long as there is time."""
+        patience_s = self._left_s(self._busy_timeout_s)
+        if patience_s != self._patience_s:
+            connection.execute(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
+            self._patience_s = patience_s
 
     def _keep_bounds(self, connection: sqlite3.Connection) -> None:
         """What can wait; the batch is stored, and nothing that goes wrong here may make it count as lost."""
@@ -134,7 +149,8 @@ class SqliteWriter(StoreWriter):
             self._footing.leave(self._opened.connection)
             self._disconnect()
         if self._opened is None:
-            connection = open_to_write(self.location, self._busy_timeout_s)
+            self._patience_s = self._left_s(self._busy_timeout_s)
+            connection = open_to_write(self.location, self._patience_s)
             self._opened = _Opened(connection, Names(connection))
             self._footing.take()
         return self._opened
@@ -197,7 +213,8 @@ def _insert(connection: sqlite3.Connection, batch: Batch, last_ids: _LastIds) ->
                 connection.executemany(UPSERT_SPAN, _numbered(rows, last_id))
             last_id += len(rows)
         connection.executemany(INSERT_EVENT, _numbered(batch.events, last_ids.event))
-        connection.executemany(INSERT_LOG, _numbered_logs(connection, batch))
+        connection.executemany(INSERT_LOG, _numbered_after(connection, _LAST_LOG_ID, batch.logs))
+        connection.executemany(INSERT_METRIC, _numbered_after(connection, _LAST_METRIC_ID, batch.metrics))
     except RECORD_FAULTS:
         return False
     return True
@@ -215,7 +232,9 @@ def _insert_with_care(connection: sqlite3.Connection, batch: Batch, last_ids: _L
     spans = [row_of_shared(row) if len(row) == SHARED_LENGTH else row for row in batch.spans]
     faults = _insert_all_or_each(connection, UPSERT_SPAN, _numbered(spans, last_ids.span))
     faults += _insert_all_or_each(connection, INSERT_EVENT, _numbered(batch.events, last_ids.event))
-    return faults + _insert_all_or_each(connection, INSERT_LOG, _numbered_logs(connection, batch))
+    faults += _insert_all_or_each(connection, INSERT_LOG, _numbered_after(connection, _LAST_LOG_ID, batch.logs))
+    metrics = _numbered_after(connection, _LAST_METRIC_ID, batch.metrics)
+    return faults + _insert_all_or_each(connection, INSERT_METRIC, metrics)
 
 
 def _insert_all_or_each(connection: sqlite3.Connection, sql: str, rows: Sequence[Row]) -> list[Exception]:
@@ -238,6 +257,6 @@ def _numbered(rows: Sequence[Row], last_id: int) -> list[Row]:
     return [(row_id, *row) for row_id, row in enumerate(rows, last_id + 1)]
 
 
-def _numbered_logs(connection: sqlite3.Connection, batch: Batch) -> list[Row]:
-    """The logs with their ids; where there are none, nobody looks for the last one."""
-    return _numbered(batch.logs, connection.execute(_LAST_LOG_ID).fetchone()[0]) if batch.logs else []
+def _numbered_after(connection: sqlite3.Connection, last_id_sql: str, rows: Sequence[Row]) -> list[Row]:
+    """The rows with their ids; where there are none, nobody looks for the last one."""
+    return _numbered(rows, connection.execute(last_id_sql).fetchone()[0]) if rows else []
