@@ -68,6 +68,9 @@ class _Gathered:
     points: list[Any] = field(default_factory=list)
 
 
+_Scopes = dict[str, dict[tuple[str, ...], _Gathered]]
+
+
 def readable_point(record: MetricRecord) -> ReadablePoint:
     """The point whose record this is; raises ValueError or TypeError for a record that no point can have."""
     if record.kind == SUMMARY or (record.value if record.kind in NUMBER_KINDS else record.count) is None:
@@ -93,19 +96,28 @@ def readable_point(record: MetricRecord) -> ReadablePoint:
 
 def metrics_data(points: Iterable[ReadablePoint]) -> MetricsData:
     """The points by resource, scope and metric, as exporters take them."""
-    resources: dict[int, tuple[Resource, dict[str, dict[tuple[str, ...], _Gathered]]]] = {}
+    resources: list[tuple[Resource, _Scopes]] = []
     for found in points:
-        scopes = resources.setdefault(id(found.resource), (found.resource, {}))[1]
         metric = (found.name, found.unit, found.description, found.kind, found.temporality)
-        scopes.setdefault(found.scope, {}).setdefault(metric, _Gathered(found)).points.append(found.point)
+        metrics = _scopes_of(found.resource, resources).setdefault(found.scope, {})
+        metrics.setdefault(metric, _Gathered(found)).points.append(found.point)
     return MetricsData(
         [
             ResourceMetrics(
                 resource, [_scope_metrics(scope, metrics.values()) for scope, metrics in scopes.items()], ""
             )
-            for resource, scopes in resources.values()
+            for resource, scopes in resources
         ]
     )
+
+
+def _scopes_of(resource: Resource, resources: list[tuple[Resource, _Scopes]]) -> _Scopes:
+    """What is gathered of a resource; few differ, and most points have that of the one before."""
+    for known, scopes in reversed(resources):
+        if known is resource or known == resource:
+            return scopes
+    resources.append((resource, {}))
+    return resources[-1][1]
 
 
 def _scope_metrics(scope: str, metrics: Iterable[_Gathered]) -> ScopeMetrics:

@@ -11,9 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 _DECODERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "deflate": zlib.decompress}
+_MESSAGES: dict[str, Any] = {"traces": ExportTraceServiceRequest, "metrics": ExportMetricsServiceRequest}
 
 
 class Endpoint(ThreadingHTTPServer):
@@ -58,6 +60,18 @@ class Endpoint(ThreadingHTTPServer):
             for log in of_scope.log_records
         ]
 
+    @property
+    def metrics(self) -> list[Any]:
+        """Every metric that arrived, with its scope and resource."""
+        return [
+            (metric, of_scope.scope, of_resource.resource)
+            for path, request in self.requests
+            if path.endswith("/v1/metrics")
+            for of_resource in request.resource_metrics
+            for of_scope in of_resource.scope_metrics
+            for metric in of_scope.metrics
+        ]
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that gave up is no news."""
 
@@ -69,8 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         body = _DECODERS.get(self.headers.get("Content-Encoding", ""), bytes)(body)
-        is_traces = self.path.partition("?")[0].endswith("/v1/traces")
-        message = ExportTraceServiceRequest if is_traces else ExportLogsServiceRequest
+        message = _MESSAGES.get(self.path.partition("?")[0].rpartition("/v1/")[2], ExportLogsServiceRequest)
         self.server.requests.append((self.path, message.FromString(body)))
         self.server.headers.append(dict(self.headers))
         answers = self.server.answers

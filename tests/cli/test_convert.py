@@ -187,7 +187,7 @@ def test_a_document_beyond_64_mib_is_refused_with_the_way_out(run: Run, tmp_path
 
 
 def test_what_cannot_be_converted_is_counted(run: Run, tmp_path: Path) -> None:
-    """Garbage and records of other kinds are passed over, and said to be."""
+    """Garbage is passed over, and said to be; points of a metric are converted."""
     path = written(tmp_path / "a.jsonl", "record", SPANS)
     with path.open("a") as file:
         file.write("garbage\n" + json.dumps(METRICS) + "\n")
@@ -200,19 +200,19 @@ def test_what_cannot_be_converted_is_counted(run: Run, tmp_path: Path) -> None:
         "spans": 4,
         "events": 0,
         "logs": 0,
+        "metrics": 1,
         "spans_there": 0,
         "events_there": 0,
         "logs_there": 0,
+        "metrics_there": 0,
         "unwritable": 0,
         "unfinished": 0,
         "skipped_lines": 1,
         "skipped_rows": 0,
-        "other_lines": 1,
     }
     sentence = run("convert", "a.jsonl", "b.db").stdout
-    assert "4 spans were there already" in sentence
+    assert "4 spans and 1 metric point were there already" in sentence
     assert "1 line that cannot be read was passed over" in sentence
-    assert "1 record of other kinds was left out" in sentence
 
 
 @pytest.mark.slow

@@ -208,7 +208,7 @@ def test_text_from_telemetry_cannot_act(run: Run, tmp_path: Path) -> None:
     assert {json.loads(line)["name"] for line in lines.splitlines()} == {evil}
 
 
-@pytest.mark.parametrize("arguments", [["--for", "-1"], ["--last", "-1"], ["--only", "metrics"], ["--status", "odd"]])
+@pytest.mark.parametrize("arguments", [["--for", "-1"], ["--last", "-1"], ["--only", "numbers"], ["--status", "odd"]])
 def test_misuse_is_said(run: Run, arguments: list[str]) -> None:
     """Exit status 2 and a sentence."""
     result = run("tail", *arguments)

@@ -36,7 +36,9 @@ def prune(path: Path, retention: Retention, *, dry_run: bool = False) -> Pruned:
 
 def pruned(files: int, size: int | None = None) -> Pruned:
     return Pruned(
-        traces=None, spans=None, events=None, logs=None, files=files, bytes=files * SIZE if size is None else size
+        **dict.fromkeys(("traces", "spans", "events", "logs", "metrics")),
+        files=files,
+        bytes=files * SIZE if size is None else size,
     )
 
 

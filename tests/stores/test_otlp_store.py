@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the otlp extra is not installed")
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 from otlp_endpoint import endpoint
@@ -27,6 +29,8 @@ from otel_tracker.errors import MissingExtraError, OtelTrackerError, StoreUnread
 from otel_tracker.stores import Place, find_place
 from otel_tracker_exporters.otlp import STORE
 from otel_tracker_exporters.otlp.writer import MAX_BATCH, OtlpWriter
+
+from .helpers import FULL_EXPONENTIAL, FULL_METRIC, FULL_SUMMARY, make_metric
 
 NOON_NS = 1_795_348_800_000_000_000
 RESOURCE = {"service.name": "shop", "process.pid": 7}
@@ -142,6 +146,49 @@ def test_event_arrives_as_a_log_record_that_bears_its_name(open_writer: Callable
         keys.EXCEPTION_MESSAGE: "'x'",
     }
     assert attributes(resource) == RESOURCE
+
+
+def test_metric_points_arrive_by_metric(open_writer: Callable[[str], OtlpWriter]) -> None:
+    """One metric with all of its points: kind, temporality, numbers, exemplars; scope and resource around it."""
+    points = [
+        replace(FULL_METRIC, time_ns=NOON_NS, resource=RESOURCE, scope="shop.lib"),
+        make_metric(1, resource=RESOURCE, attributes={"region": "eu"}, value=3),
+        make_metric(2, resource=RESOURCE, attributes={"region": "us"}, value=1.5),
+        make_metric(3, resource=RESOURCE, name="load", kind="gauge", value=0.5),
+        FULL_EXPONENTIAL,
+    ]
+    with endpoint() as server:
+        open_writer(server.url).store(points)
+    assert [(metric.name, scope.name) for metric, scope, _ in server.metrics] == [
+        ("shop.duration", "shop.lib"),
+        ("shop.orders", ""),
+        ("load", ""),
+        ("shop.size", ""),
+    ]
+    duration, orders, load, size = (metric for metric, _, _ in server.metrics)
+    (point,) = duration.histogram.data_points
+    assert (point.count, point.sum, list(point.bucket_counts)) == (3, 7.5, [1, 1, 1])
+    assert (list(point.explicit_bounds), point.exemplars[0].as_double) == ([1.0, 5.0], 6.25)
+    assert point.exemplars[0].trace_id.hex() == FULL_METRIC.exemplars[0]["trace_id"]
+    assert (orders.sum.is_monotonic, orders.sum.aggregation_temporality) == (True, 1)
+    assert [(point.as_int, point.as_double) for point in orders.sum.data_points] == [(3, 0.0), (0, 1.5)]
+    assert [attributes(point) for point in orders.sum.data_points] == [{"region": "eu"}, {"region": "us"}]
+    assert load.gauge.data_points[0].as_double == 0.5
+    assert size.exponential_histogram.data_points[0].negative.offset == -7
+    assert attributes(server.metrics[0][2]) == RESOURCE
+
+
+def test_metric_points_that_cannot_be_sent_are_left_out_and_counted(
+    open_writer: Callable[[str], OtlpWriter], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Summaries and points without a number; the endpoint counts what it rejects itself."""
+    rejecting = ExportMetricsServiceResponse(partial_success={"rejected_data_points": 2, "error_message": "old"})
+    with endpoint((200, rejecting.SerializeToString())) as server:
+        writer = open_writer(server.url)
+        writer.store([FULL_SUMMARY, make_metric(1, value=None), make_metric(2), make_metric(3)])
+    assert writer.unwritable == 4
+    assert len(server.metrics[0][0].sum.data_points) == 2
+    assert "send no summaries" in caplog.text
 
 
 def test_event_outside_any_span_has_no_ids_whatever_span_is_current(open_writer: Callable[[str], OtlpWriter]) -> None:

@@ -17,7 +17,7 @@ from otel_tracker.records import EventRecord, LogRecord, Record, SpanRecord
 from otel_tracker.stores import open_store
 from otel_tracker_exporters.sqlite import storing_order
 
-from .helpers import StoreUnderTest, make_event, make_log, make_span
+from .helpers import StoreUnderTest, make_event, make_log, make_metric, make_span
 
 DEADLINE_S = 30.0
 
@@ -79,7 +79,7 @@ def test_a_span_that_is_stored_again_comes_again(store: StoreUnderTest) -> None:
         assert stored_of(reader) == [make_span(2), make_span(1)]
 
 
-@pytest.mark.parametrize("position", ["", "1", "1:2", "a:b:c", "1:2:3:4:5", "0:-1:0", "0:1:2 OR 1"])
+@pytest.mark.parametrize("position", ["", "1", "1:2", "a:b:c", "1:2:3:4:5:6", "0:-1:0", "0:1:2 OR 1"])
 def test_what_is_no_position_is_refused(store: StoreUnderTest, position: str) -> None:
     """A sentence says so."""
     store.write(make_span(1))
@@ -88,11 +88,12 @@ def test_what_is_no_position_is_refused(store: StoreUnderTest, position: str) ->
 
 
 def test_a_position_of_an_earlier_version_leads_on(store: StoreUnderTest) -> None:
-    """It knows no logs: whoever comes with it sees all of those."""
-    store.write(make_span(1), make_event(2), make_log(3))
+    """It knows no metric points, or no logs either: whoever comes with it sees all of those."""
+    store.write(make_span(1), make_event(2), make_log(3), make_metric(4))
     last = list(store.reader().stored())[-1].position
     assert last is not None
-    assert stored_of(store.reader(), last.rpartition(":")[0]) == [make_log(3)]
+    assert stored_of(store.reader(), last.rsplit(":", 1)[0]) == [make_metric(4)]
+    assert stored_of(store.reader(), last.rsplit(":", 2)[0]) == [make_log(3), make_metric(4)]
 
 
 def test_a_position_beyond_everything_has_nothing_behind_it(store: StoreUnderTest) -> None:

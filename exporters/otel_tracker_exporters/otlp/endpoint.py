@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 TOO_LARGE = 413
 _MAX_REASON = 200
 _MAX_BODY = 65_536
 _UPSTREAM_LOGGER = "opentelemetry.exporter.otlp.proto.http"
+_UPSTREAM_MODULES = ("trace_exporter", "_log_exporter", "metric_exporter")
 
 
 class RefusedError(Exception):
@@ -65,14 +68,14 @@ class _RememberingSession(requests.Session):
 
 
 class SignalEndpoint:
-    """Where one signal's batches go; made by `span_endpoint` and `log_endpoint`."""
+    """Where one signal's batches go; made by `span_endpoint`, `log_endpoint` and `metric_endpoint`."""
 
     def __init__(self, make_exporter: Callable[..., Any], parse_answer: Callable[[bytes], Any], url: str) -> None:
         self._session = _RememberingSession()
         self._parse_answer = parse_answer
         self._exporter = make_exporter(endpoint=url, session=self._session)
 
-    def send(self, batch: Sequence[Any]) -> tuple[int, str]:
+    def send(self, batch: Any) -> tuple[int, str]:
         """Send the batch; how many of it the endpoint rejected, and why. Raises `RefusedError`."""
         self._session.last = None
         with suppress_instrumentation(), _silenced(_UPSTREAM_LOGGER):
@@ -97,8 +100,8 @@ class SignalEndpoint:
             partial = self._parse_answer(body).partial_success
         except Exception:  # the decoding error's class depends on protobuf's implementation
             return 0, ""
-        count = getattr(partial, "rejected_spans", 0) or getattr(partial, "rejected_log_records", 0)
-        return int(count), _printable(partial.error_message)
+        names = ("rejected_spans", "rejected_log_records", "rejected_data_points")
+        return sum(getattr(partial, name, 0) for name in names), _printable(partial.error_message)
 
 
 def span_endpoint(url: str) -> SignalEndpoint:
@@ -109,6 +112,11 @@ def span_endpoint(url: str) -> SignalEndpoint:
 def log_endpoint(url: str) -> SignalEndpoint:
     """The endpoint for log records at a full url."""
     return SignalEndpoint(OTLPLogExporter, ExportLogsServiceResponse.FromString, url)
+
+
+def metric_endpoint(url: str) -> SignalEndpoint:
+    """The endpoint for metrics at a full url."""
+    return SignalEndpoint(OTLPMetricExporter, ExportMetricsServiceResponse.FromString, url)
 
 
 def _printable(text: str) -> str:
@@ -136,7 +144,7 @@ def _plain_reason(error: Exception) -> str:
 def _silenced(name: str) -> Iterator[None]:
     """Keep upstream's own lines of this thread out of the log: what they say is in our sentence."""
     thread = threading.get_ident()
-    loggers = [logging.getLogger(f"{name}.{module}") for module in ("trace_exporter", "_log_exporter")]
+    loggers = [logging.getLogger(f"{name}.{module}") for module in _UPSTREAM_MODULES]
 
     def is_not_ours(record: logging.LogRecord) -> bool:
         return record.thread != thread
