@@ -86,8 +86,8 @@ class RecordMetricExporter(MetricExporter):
         if count:
             self.dropped += count
             say_once(
-                f"{count:,} metric points could not be stored in {self.destination} and are lost: sums of counters and "
-                "histograms lack them. See to the store, which was not writable for long.",
+                f"Metric points could not be stored in {self.destination} for so long that the oldest are lost "
+                f"({count:,} so far): sums of counters and histograms lack them. See to the store.",
                 key=f"metrics dropped:{self.destination}",
             )
 

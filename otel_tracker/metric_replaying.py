@@ -101,14 +101,7 @@ def metrics_data(points: Iterable[ReadablePoint]) -> MetricsData:
         metric = (found.name, found.unit, found.description, found.kind, found.temporality)
         metrics = _scopes_of(found.resource, resources).setdefault(found.scope, {})
         metrics.setdefault(metric, _Gathered(found)).points.append(found.point)
-    return MetricsData(
-        [
-            ResourceMetrics(
-                resource, [_scope_metrics(scope, metrics.values()) for scope, metrics in scopes.items()], ""
-            )
-            for resource, scopes in resources
-        ]
-    )
+    return MetricsData([ResourceMetrics(resource, _scope_metrics(scopes), "") for resource, scopes in resources])
 
 
 def _scopes_of(resource: Resource, resources: list[tuple[Resource, _Scopes]]) -> _Scopes:
@@ -120,11 +113,16 @@ def _scopes_of(resource: Resource, resources: list[tuple[Resource, _Scopes]]) ->
     return resources[-1][1]
 
 
-def _scope_metrics(scope: str, metrics: Iterable[_Gathered]) -> ScopeMetrics:
-    found = [
-        Metric(metric.first.name, metric.first.description, metric.first.unit, _data(metric)) for metric in metrics
+def _scope_metrics(scopes: _Scopes) -> list[ScopeMetrics]:
+    return [
+        ScopeMetrics(InstrumentationScope(scope), [_metric(gathered) for gathered in metrics.values()], "")
+        for scope, metrics in scopes.items()
     ]
-    return ScopeMetrics(InstrumentationScope(scope), found, "")
+
+
+def _metric(gathered: _Gathered) -> Metric:
+    first = gathered.first
+    return Metric(first.name, first.description, first.unit, _data(gathered))
 
 
 def _data(metric: _Gathered) -> DataT:

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stats": ("otel_tracker.cli.stats:stats", "Count calls, errors and percentiles, one line a function."),
     "trace": ("otel_tracker.cli.trace:trace", "Show one trace as a tree."),
     "events": ("otel_tracker.cli.events:events", "List events, newest first."),
+    "metrics": ("otel_tracker.cli.metrics:metrics", "Add metrics up, one line a metric and label set."),
     "export": ("otel_tracker.cli.export:export", "Write executions as JSON lines or CSV, newest first."),
     "tail": ("otel_tracker.cli.tail:tail", "Show spans, events, logs and metric points as they are stored."),
     "convert": ("otel_tracker.cli.convert:convert", "Copy what one store holds into another."),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from otel_tracker.stats import Statistics
 
-_WIDTH_FOR_WHOLE_IDS = 110
+WIDTH_FOR_WHOLE_IDS = 110
 _PREFIX_DIGITS = 12
 _MAX_PROPERTIES_LENGTH = 300
 _STATUS_WIDTH, _MS_WIDTH = 9, 9
@@ -146,17 +146,18 @@ def metric_line(record: MetricRecord) -> Text:
 
 def measured(record: MetricRecord) -> str:
     """What a point came to: its value, or its count and its average."""
+    unit = "" if record.unit == "1" else visible(record.unit)
     if record.count is None:
-        return "-" if record.value is None else f"{number(record.value)} {visible(record.unit)}".rstrip()
+        return f"{number(record.value)} {unit}".rstrip()
     average = f", avg {number(record.sum / record.count)}" if record.count and record.sum is not None else ""
-    return f"count {record.count:,}{average} {visible(record.unit)}".rstrip()
+    return f"count {record.count:,}{average} {unit}".rstrip()
 
 
 def number(value: float | None) -> str:
-    """A number in at most six digits, a whole one with all of its own; ``-`` where there is none."""
+    """A number in at most four digits, a whole one with all of its own; ``-`` where there is none."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:,.6g}"
+    return f"{value:,.0f}" if abs(value) < 1e15 and value == int(value) else f"{value:,.4g}"
 
 
 def _line(*parts: Text | str) -> Text:
@@ -227,4 +228,4 @@ def log_message(record: LogRecord) -> str:
 def trace_prefix(trace_id: str, console: Console) -> str:
     """The trace id, whole where the console is wide enough."""
     shown = visible(trace_id)
-    return shown if console.width >= _WIDTH_FOR_WHOLE_IDS else shown[:_PREFIX_DIGITS]
+    return shown if console.width >= WIDTH_FOR_WHOLE_IDS else shown[:_PREFIX_DIGITS]
