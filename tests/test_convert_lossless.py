@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import event_records, log_records, span_records
+from strategies import event_records, log_records, metric_records, span_records
 
 from otel_tracker.convert import Conversion, Converted, Progress, conversion
-from otel_tracker.records import EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, MetricRecord, Record, SpanRecord
 from otel_tracker.stores import find_place, open_store
 from otel_tracker.timestamps import format_time
 
@@ -35,6 +35,7 @@ WAYS = [
 spans = st.lists(span_records(), max_size=5, unique_by=lambda span: (span.trace_id, span.span_id))
 events = st.lists(event_records(), max_size=4)
 logs = st.lists(log_records(), max_size=4)
+points = st.lists(metric_records(), max_size=4)
 
 
 def contents(records: Iterable[Record]) -> Counter[str]:
@@ -42,8 +43,9 @@ def contents(records: Iterable[Record]) -> Counter[str]:
     return Counter(json.dumps(record.to_dict(), sort_keys=True) for record in records)
 
 
-def counted(converted: Converted) -> tuple[int, int, int]:
-    return converted.counts.spans, converted.counts.events, converted.counts.logs
+def counted(converted: Converted) -> tuple[int, int, int, int]:
+    counts = converted.counts
+    return counts.spans, counts.events, counts.logs, counts.metrics
 
 
 class StopError(Exception):
@@ -161,13 +163,18 @@ def test_values_survive_however_deep_they_are(depth: int, tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), WAYS)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(spans=spans, events=events, logs=logs)
+@given(spans=spans, events=events, logs=logs, points=points)
 def test_records_survive_the_way_there_and_back(
-    first: str, second: str, spans: list[SpanRecord], events: list[EventRecord], logs: list[LogRecord]
+    first: str,
+    second: str,
+    spans: list[SpanRecord],
+    events: list[EventRecord],
+    logs: list[LogRecord],
+    points: list[MetricRecord],
 ) -> None:
     """Stored in one format, converted to another and back again: equal, and as often as before."""
-    events, logs = [*events, *events[:1]], [*logs, *logs[:1]]
-    records = [*spans, *events, *logs]
+    events, logs, points = [*events, *events[:1]], [*logs, *logs[:1]], [*points, *points[:1]]
+    records = [*spans, *events, *logs, *points]
     with tempfile.TemporaryDirectory() as folder:
         places = [
             (Path(folder) / f"{number}{FORMATS[name][0]}", FORMATS[name][1])
@@ -180,8 +187,8 @@ def test_records_survive_the_way_there_and_back(
             return
         for (source, _), (target, target_format) in pairwise(places):
             converted = Conversion(str(source), str(target), target_format).run()
-            assert counted(converted) == (len(spans), len(events), len(logs))
-            assert counted(Conversion(str(source), str(target), target_format).run()) == (0, 0, 0)
+            assert counted(converted) == (len(spans), len(events), len(logs), len(points))
+            assert counted(Conversion(str(source), str(target), target_format).run()) == (0, 0, 0, 0)
         for path, _ in places:
             with open_store(path) as reader:
                 assert contents(stored.record for stored in reader.stored()) == contents(records)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import log_records
+from strategies import log_records, metric_records
 
 from otel_tracker.records import (
     INT64_MAX,
@@ -20,9 +20,11 @@ from otel_tracker.records import (
     STATUSES,
     EventRecord,
     LogRecord,
+    MetricRecord,
     SpanRecord,
     event_from_dict,
     log_from_dict,
+    metric_from_dict,
     plain,
     span_from_dict,
 )
@@ -166,6 +168,71 @@ def test_log_has_the_documented_keys_in_the_documented_order() -> None:
     assert full.to_dict()["type"] == "log"
     assert full.time == datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
     assert list(LogRecord(0).to_dict()) == ["schema", "type", "time"]
+
+
+def test_metric_has_the_documented_keys_in_the_documented_order() -> None:
+    """As the others', from the same section; a bare one says of what, what it is and when."""
+    keys = (
+        "schema type name kind unit description start time attributes value count sum min max buckets exponential "
+        "quantiles temporality exemplars scope resource"
+    )
+    numbers = MetricRecord("m", NOON_NS, "counter", "s", "d", 0, {"a": 1}, 0, 1, 2.0, 3.0, 4.0, ((None, 1),))
+    full = dataclasses.replace(
+        numbers,
+        exponential={"scale": 1},
+        quantiles=((0.5, 1.0),),
+        temporality="delta",
+        exemplars=({"value": 1},),
+        scope="x",
+        resource={"service.name": "s"},
+    )
+    assert list(full.to_dict()) == keys.split()
+    assert full.to_dict()["type"] == "metric"
+    assert (full.to_dict()["value"], full.to_dict()["buckets"]) == (0, [[None, 1]])
+    assert full.time == datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+    assert full.start == datetime.fromtimestamp(0, timezone.utc)
+    assert list(MetricRecord("", 0).to_dict()) == ["schema", "type", "name", "kind", "time"]
+    assert MetricRecord("", 0).start is None
+
+
+@given(metric_records())
+def test_metric_is_the_same_after_its_json(record: MetricRecord) -> None:
+    """Of the same types, and valid JSON without NaN."""
+    fields = json.loads(json.dumps(record.to_dict(), allow_nan=False))
+    back = metric_from_dict({**fields, "unknown": 1})
+    assert back == record
+    assert json.dumps(back.to_dict(), sort_keys=True) == json.dumps(record.to_dict(), sort_keys=True)
+
+
+def test_metric_of_another_kind_has_no_numbers_of_this_one() -> None:
+    """Whoever wrote them: a gauge has no buckets, and without a count there is no sum."""
+    line = {"type": "metric", "name": "m", "time": "2026-11-22T12:00:00Z"}
+    assert metric_from_dict({**line, "kind": "gauge", "count": 5, "buckets": 7, "temporality": "x"}).count is None
+    assert metric_from_dict({**line, "kind": "histogram", "sum": 5.0, "value": 1}) == MetricRecord(
+        "m", NOON_NS, "histogram"
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "rate"},
+        {"kind": "counter", "temporality": "now"},
+        {"kind": "gauge", "value": "7"},
+        {"kind": "gauge", "value": True},
+        {"kind": "histogram", "count": 1.5},
+        {"kind": "histogram", "count": -1},
+        {"kind": "histogram", "count": 1, "buckets": [[1.0, 1]]},
+        {"kind": "histogram", "count": 1, "buckets": [[2.0, 1], [1.0, 0], [None, 0]]},
+        {"kind": "gauge", "exemplars": [5]},
+    ],
+    ids=str,
+)
+def test_metric_that_is_none_is_refused(fields: dict[str, Any]) -> None:
+    """A reader counts it as broken instead of adding it up."""
+    line = {"type": "metric", "name": "m", "time": "2026-11-22T12:00:00Z"}
+    with pytest.raises((ValueError, TypeError)):
+        metric_from_dict({**line, **fields})
 
 
 def test_empty_fields_are_absent_but_a_result_of_none_is_not() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otel_tracker.records import EventRecord, LogRecord, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, MetricRecord, SpanRecord
 from otel_tracker.stores import find_place, open_store
 
 from .helpers import LATER, S, json_lines
@@ -61,9 +61,9 @@ def test_age_takes_whole_traces(run: Run, shop: Path) -> None:
 def test_dry_run_removes_nothing(run: Run, shop: Path) -> None:
     """It says what would be removed."""
     with closing(find_place(shop).open_writer()) as writer:
-        writer.store([LogRecord(1, body="long ago")])
+        writer.store([LogRecord(1, body="long ago"), MetricRecord("orders", 1)])
     result = run("prune", "--older-than", "7d", "--dry-run")
-    assert result.stdout.startswith(f"Would remove 2 traces, 4 spans, 2 events and 1 log from {shop}; ")
+    assert result.stdout.startswith(f"Would remove 2 traces, 4 spans, 2 events, 1 log and 1 metric point from {shop}; ")
     assert spans_in(shop) == 10
 
 

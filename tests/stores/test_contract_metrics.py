@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +17,10 @@ from strategies import metric_records
 from otel_tracker.errors import QueryError
 from otel_tracker.query import MetricFilter
 from otel_tracker.records import MetricRecord
+from otel_tracker.stores import open_store
 from otel_tracker.timestamps import format_time
+from otel_tracker_exporters.jsonl.names import put_aside_files
+from otel_tracker_exporters.jsonl.writer import JsonlWriter
 
 from .helpers import (
     BEGIN_NS,
@@ -115,6 +120,30 @@ def test_a_metric_point_that_cannot_be_stored_costs_no_neighbour(store: StoreUnd
     assert list(store.reader().metrics()) == [lone, make_metric(0)]
     assert store.writers[0].unwritable == 1
     assert len(sentences) == 1
+
+
+@pytest.mark.parametrize("format_name", ["record", "otlp"])
+def test_points_are_found_in_all_files_of_both_formats(tmp_path: Path, format_name: str) -> None:
+    """Those that were put aside and compressed as well; a signal has files of its own in `otlp`."""
+    path = tmp_path / "shop.jsonl"
+    written = tmp_path / ("shop.jsonl" if format_name == "record" else "shop.metrics.jsonl")
+    points = [FULL_METRIC, FULL_EXPONENTIAL, FULL_SUMMARY, *(make_metric(n) for n in range(1, 30))]
+    with closing(JsonlWriter(str(path), format=format_name, max_bytes=1_500, backups=99)) as writer:
+        for point in points:
+            assert writer.write([point, make_span(1)])
+    aside = put_aside_files(written)
+    assert len(aside) > 3
+    oldest = aside[0].path
+    if not oldest.name.endswith(".gz"):
+        oldest.with_name(f"{oldest.name}.gz").write_bytes(gzip.compress(oldest.read_bytes()))
+        oldest.unlink()
+    with open_store(path) as reader:
+        assert list(reader.metrics(limit=None)) == sorted(points, key=lambda point: -point.time_ns)
+        assert list(reader.metrics("shop.orders", limit=1)) == [make_metric(29)]
+        assert list(reader.metrics(kind="histogram")) == [FULL_METRIC]
+        since = format_time(BEGIN_NS + 20 * SECOND_NS)
+        assert seconds_of(reader.metrics(since=since)) == list(range(29, 19, -1))
+        assert [entry.record for entry in reader.stored() if isinstance(entry.record, MetricRecord)] == points
 
 
 @pytest.mark.parametrize("kind", sorted(SUFFIXES))

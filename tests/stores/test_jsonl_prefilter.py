@@ -8,15 +8,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import event_records, log_records, span_records
+from strategies import event_records, log_records, metric_records, span_records
 
-from otel_tracker.query import EventFilter, LogFilter, SpanFilter
-from otel_tracker.records import EventRecord, LogRecord, SpanRecord
+from otel_tracker.query import EventFilter, LogFilter, MetricFilter, SpanFilter
+from otel_tracker.records import EventRecord, LogRecord, MetricRecord, SpanRecord
 from otel_tracker_exporters.jsonl.lines import encode_line
 from otel_tracker_exporters.jsonl.otlp_encoding import encode_event_line, encode_log_line, encode_span_line
+from otel_tracker_exporters.jsonl.otlp_metric_encoding import encode_metric_line
 from otel_tracker_exporters.jsonl.prefilter import (
     event_prefilter,
     log_prefilter,
+    metric_prefilter,
     span_prefilter,
     trace_prefilter,
     traceback_prefilter,
@@ -83,6 +85,23 @@ def test_wanted_logs_are_never_passed_over(
     if wanted.matches(log):
         assert log_prefilter(wanted).may_want(encode_line(log)[:-1])
         assert log_prefilter(wanted).may_want(encode_log_line(log)[:-1])
+
+
+@settings(max_examples=25)
+@given(metric_records(), st.booleans(), st.booleans(), st.booleans())
+def test_wanted_metric_points_are_never_passed_over(
+    point: MetricRecord, by_name: bool, by_kind: bool, by_time: bool
+) -> None:
+    """The same for metric points."""
+    wanted = MetricFilter(
+        name=point.name if by_name else None,
+        kind=point.kind if by_kind else None,
+        start_ns=point.time_ns if by_time else None,
+        end_ns=point.time_ns + 1 if by_time else None,
+    )
+    if wanted.matches(point):
+        assert metric_prefilter(wanted).may_want(encode_line(point)[:-1])
+        assert metric_prefilter(wanted).may_want(encode_metric_line(point)[:-1])
 
 
 @settings(max_examples=25)

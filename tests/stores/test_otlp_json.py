@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from strategies import event_records, log_records, metric_records, records, span
 
 from otel_tracker import EventRecord, LogRecord, MetricRecord, SpanRecord
 from otel_tracker import attributes as keys
+from otel_tracker.metric_recording import metric_records as metric_records_of
 from otel_tracker.otel_rest import is_deep
 from otel_tracker.records import INT64_MAX, INT64_MIN, Record
 from otel_tracker_exporters.jsonl.otlp_decoding import decode_otlp, is_otlp
@@ -515,6 +517,69 @@ def test_protobuf_reads_every_metric_line_and_finds_the_same_values(record: Metr
         assert (point.count, point.sum) == (record.count, record.sum or 0)
     if record.buckets:
         assert [*zip([*point.explicit_bounds, None], point.bucket_counts, strict=True)] == list(record.buckets)
+
+
+def test_upstream_says_the_same_of_what_was_measured() -> None:
+    """Every instrument of the SDK, with exemplars: our lines and the official encoder agree, number by number."""
+    encoder = pytest.importorskip("opentelemetry.exporter.otlp.proto.common.metrics_encoder")
+    data = measured()
+    request = encoder.encode_metrics(data)
+    (expected,) = request.resource_metrics
+    lines = [encode_metric_line(record) for record in metric_records_of(data)]
+    found = [of_resource for line in lines for of_resource in assert_protobuf_reads(line).resource_metrics]
+    assert points_of(found) == points_of([expected])
+    assert len(points_of(found)) == 8
+
+
+def measured() -> Any:
+    """What an SDK collects after one measurement or two of each kind of instrument."""
+    from opentelemetry.metrics import Observation
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(
+        [reader],
+        Resource({"service.name": "shop", "n": 1}),
+        views=[View(instrument_name="size", aggregation=ExponentialBucketHistogramAggregation())],
+        shutdown_on_exit=False,
+    )
+    meter = provider.get_meter("shop.lib")
+    with TracerProvider(shutdown_on_exit=False).get_tracer("x").start_as_current_span("work"):
+        meter.create_counter("orders", "{order}", "Orders placed").add(3, {"region": "eu", "list": ["a", "b"]})
+        meter.create_counter("weight", "kg").add(1.5)
+        meter.create_up_down_counter("queue").add(-2)
+        meter.create_gauge("load").set(0.5)
+        for value in (0.0, 0.5, 700):
+            meter.create_histogram("duration", "s").record(value)
+            meter.create_histogram("size", "By").record(value)
+        meter.create_observable_counter("read", [lambda options: [Observation(7)]])
+        meter.create_observable_gauge("heat", [lambda options: [Observation(7, {"at": True})]])
+    data = reader.get_metrics_data()
+    provider.shutdown()
+    return data
+
+
+def points_of(resources: Iterable[Any]) -> list[tuple[str, ...]]:
+    """Every point as text, with all around it."""
+    found = []
+    for of_resource in resources:
+        around = sorted(proto_attributes(of_resource.resource).items())
+        for of_scope in of_resource.scope_metrics:
+            for metric in of_scope.metrics:
+                data = getattr(metric, metric.WhichOneof("data"))
+                for point in data.data_points:
+                    if metric.WhichOneof("data") == "gauge":
+                        point.start_time_unix_nano = 0  # which the official encoder leaves out
+                    nature = [str(getattr(data, name, "")) for name in ("aggregation_temporality", "is_monotonic")]
+                    if metric.WhichOneof("data") == "exponential_histogram" and not point.negative.bucket_counts:
+                        point.ClearField("negative")
+                    texts = (metric.name, metric.unit, metric.description, of_scope.scope.name)
+                    found.append((*texts, str(around), *nature, str(point)))
+    return sorted(found)
 
 
 def test_line_is_told_from_other_json() -> None:

@@ -424,6 +424,128 @@ def test_log_records_without_a_name_are_logs() -> None:
     assert empty == LogRecord(0)
 
 
+# Metric points
+
+
+def of_metric(**data: Any) -> Decoded:
+    return decode_otlp({"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "m", **data}]}]}]})
+
+
+def point_with(kind: str = "gauge", data: dict[str, Any] | None = None, **fields: Any) -> MetricRecord:
+    """The record of one metric point, which must be readable."""
+    found = of_metric(**{kind: {"dataPoints": [{"timeUnixNano": str(START_NS), **fields}], **(data or {})}})
+    assert (len(found.records), found.broken) == (1, 0)
+    (record,) = found.records
+    assert isinstance(record, MetricRecord)
+    json.dumps(record.to_dict(), allow_nan=False)
+    return record
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"asInt": "7"}, 7),
+        ({"asInt": 7}, 7),
+        ({"asInt": "-9223372036854775808"}, -(2**63)),
+        ({"asInt": str(2**64)}, float(2**64)),
+        ({"asDouble": 7}, 7.0),
+        ({"asDouble": "1.5"}, 1.5),
+        ({"asDouble": "NaN"}, None),
+        ({"asDouble": "-Infinity"}, None),
+        ({"asDouble": float("nan")}, None),
+        ({"asDouble": 5, "flags": 1}, None),
+        ({"asDouble": 5, "flags": 2}, 5.0),
+        ({}, None),
+    ],
+    ids=repr,
+)
+def test_value_of_a_point_in_any_spelling(fields: dict[str, Any], expected: Any) -> None:
+    """What is not finite is no number, nor is one that the writer takes back."""
+    value = point_with(**fields).value
+    assert (value, type(value)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "temporality"),
+    [
+        ({"isMonotonic": True, "aggregationTemporality": 1}, "counter", "delta"),
+        (
+            {"isMonotonic": "true", "aggregationTemporality": "AGGREGATION_TEMPORALITY_CUMULATIVE"},
+            *("counter", "cumulative"),
+        ),
+        ({"isMonotonic": False, "aggregationTemporality": "2"}, "up_down_counter", "cumulative"),
+        ({}, "up_down_counter", ""),
+        ({"isMonotonic": None, "aggregationTemporality": 9}, "up_down_counter", ""),
+    ],
+    ids=repr,
+)
+def test_kind_and_temporality_of_a_sum(data: dict[str, Any], kind: str, temporality: str) -> None:
+    """As numbers or names; what says nothing is neither monotonic nor of any temporality."""
+    record = point_with("sum", data, asInt="1")
+    assert (record.kind, record.temporality) == (kind, temporality)
+
+
+def test_histogram_in_other_spellings() -> None:
+    """Without buckets, with numbers as text, with numbers that are none."""
+    bare = point_with("histogram", count=3, sum="NaN", min=None)
+    assert (bare.count, bare.sum, bare.min, bare.buckets) == (3, None, None, ())
+    empty = point_with("histogram", bucketCounts=[], explicitBounds=[])
+    assert (empty.count, empty.sum, empty.buckets) == (0, None, ())
+    record = point_with("histogram", count="2", sum=1, bucketCounts=["1", 1], explicitBounds=["0.5"])
+    assert (record.sum, record.buckets) == (1.0, ((0.5, 1), (None, 1)))
+    assert point_with("histogram", count="2", flags=1).count is None
+
+
+def test_summary_is_read() -> None:
+    """A kind that older programs have; protobuf's JSON leaves zeros out."""
+    record = point_with("summary", count="2", quantileValues=[{"quantile": 0.5, "value": 3}, {}])
+    assert (record.kind, record.count, record.sum) == ("summary", 2, 0.0)
+    assert record.quantiles == ((0.5, 3.0), (0.0, 0.0))
+
+
+def test_exemplars_are_read_and_one_without_a_number_is_left_out() -> None:
+    """With the trace where there is one, in any spelling."""
+    record = point_with(
+        asInt=1,
+        exemplars=[
+            {"asDouble": 1, "timeUnixNano": START_NS, "traceId": TRACE_ID.upper(), "spanId": SPAN_ID},
+            {"asInt": "2", "filteredAttributes": [{"key": "a", "value": {"intValue": 1}}]},
+            {"asDouble": "NaN"},
+            None,
+        ],
+    )
+    time = "2018-12-13T14:51:00.000000000Z"
+    assert record.exemplars == (
+        {"value": 1.0, "time": time, "trace_id": TRACE_ID, "span_id": SPAN_ID},
+        {"value": 2, "time": "1970-01-01T00:00:00.000000000Z", "attributes": {"a": 1}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        ("gauge", 5),
+        ("gauge", {"asInt": "many"}),
+        ("gauge", {"asDouble": {}}),
+        ("gauge", {"timeUnixNano": "soon"}),
+        ("histogram", {"count": "1", "bucketCounts": [1, 2], "explicitBounds": []}),
+        ("histogram", {"count": "1", "bucketCounts": [], "explicitBounds": [1]}),
+        ("histogram", {"count": "1", "bucketCounts": [1, 0, 0], "explicitBounds": [2, 1]}),
+        ("histogram", {"count": "1", "bucketCounts": [1, 0], "explicitBounds": ["Infinity"]}),
+        ("histogram", {"count": "-1"}),
+        ("histogram", {"count": str(2**64)}),
+        ("exponentialHistogram", {"count": "1", "scale": 2**40}),
+        ("exponentialHistogram", {"count": "1", "positive": {"bucketCounts": [-1]}}),
+        ("summary", {"count": "1", "quantileValues": [{"quantile": "NaN"}]}),
+    ],
+    ids=str,
+)
+def test_broken_point_is_counted_and_its_neighbours_are_read(kind: str, broken: Any) -> None:
+    """One bad number never takes the points of a whole process along."""
+    found = of_metric(**{kind: {"dataPoints": [{}, broken, {}]}})
+    assert (len(found.records), found.broken) == (2, 1)
+
+
 # What is broken
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from otel_tracker.errors import StoreUnreadableError
+from otel_tracker.records import MetricRecord
 from otel_tracker.stats import tally
 from otel_tracker.stores import open_store
 from otel_tracker_exporters.sqlite.database import has_schema, open_to_read
@@ -25,16 +26,23 @@ from otel_tracker_exporters.sqlite.writer import SqliteWriter
 from .helpers import (
     BEGIN_NS,
     FULL_EVENT,
+    FULL_EXPONENTIAL,
+    FULL_METRIC,
     FULL_SPAN,
+    FULL_SUMMARY,
     SECOND_NS,
     StoreUnderTest,
     left_beside,
     let_others_pass,
     make_event,
+    make_metric,
     make_span,
 )
 
-JSON_COLUMNS = ("args", "result", "error", "attributes", "events", "links", "resource", "properties", "body")
+JSON_COLUMNS = (
+    *("args", "result", "error", "attributes", "events", "links", "resource", "properties", "body"),
+    *("buckets", "exponential", "quantiles", "exemplars"),
+)
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def as_record_json(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_views_have_the_records_keys_as_columns(store: StoreUnderTest) -> None:
-    """A row of `executions` or `events` is the record's JSON, key by key and in the same order."""
+    """A row of a view is the record's JSON, key by key and in the same order."""
     store.write(FULL_SPAN, FULL_EVENT)
     for view, record in (("executions", FULL_SPAN), ("events", FULL_EVENT)):
         (row,) = select(store.path, f"SELECT * FROM {view}")
@@ -63,6 +71,23 @@ def test_the_views_have_the_records_keys_as_columns(store: StoreUnderTest) -> No
         expected |= {"result": None} if view == "executions" else {}
         assert as_record_json(row) == expected
         assert list(row) == list(expected)
+
+
+@pytest.mark.parametrize("point", [FULL_METRIC, FULL_EXPONENTIAL, FULL_SUMMARY, make_metric(1)], ids=lambda m: m.kind)
+def test_the_view_of_metrics_has_the_records_keys_as_columns(store: StoreUnderTest, point: MetricRecord) -> None:
+    """As the others, for each kind of point; the keys that another kind has are NULL."""
+    store.write(point)
+    (row,) = select(store.path, "SELECT * FROM metrics")
+    expected = {key: value for key, value in point.to_dict().items() if key not in ("schema", "type")}
+    assert as_record_json(row) == expected
+    assert [key for key in row if key in expected] == list(expected)
+
+
+def test_metrics_answer_own_sql(store: StoreUnderTest) -> None:
+    """Totals by label, as anybody would ask for them."""
+    store.write(*(make_metric(n, value=n, attributes={"region": "eu" if n % 2 else "us"}) for n in range(5)))
+    sql = "SELECT json_extract(attributes, '$.region') AS region, sum(value) AS total FROM metrics GROUP BY 1"
+    assert select(store.path, sql) == [{"region": "eu", "total": 4}, {"region": "us", "total": 6}]
 
 
 def test_absent_values_are_null_in_the_views(store: StoreUnderTest) -> None:

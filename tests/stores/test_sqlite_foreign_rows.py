@@ -13,7 +13,7 @@ from otel_tracker.convert import Conversion
 from otel_tracker.errors import StoreUnreadableError
 from otel_tracker.records import Record
 
-from .helpers import StoreUnderTest, make_event, make_log, make_span
+from .helpers import StoreUnderTest, make_event, make_log, make_metric, make_span
 
 SPAN_CHANGES = [
     "trace_id = 'text'",
@@ -109,6 +109,36 @@ def test_all_other_logs_are_still_read(store: StoreUnderTest, sentences: list[st
     assert list(reader.logs(limit=None)) == [logs[2], logs[0]]
     assert stored(reader) == [logs[0], logs[2]]
     assert ["the one of stored_logs with id 2 (" in sentence for sentence in sentences] == [True]
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "time_ns = 'yesterday'",
+        "name = x'01'",
+        "kind = 'rate'",
+        "kind = 5",
+        "value = 'many'",
+        "value = x'01'",
+        "temporality = 'now'",
+        "attributes = '[1]'",
+        "exemplars = '[5]'",
+        "kind = 'histogram', count = 1, buckets = '[[2, 1], [1, 1], [null, 0]]'",
+        "kind = 'histogram', count = 1, buckets = '[[null, -1]]'",
+        "kind = 'histogram', count = 1, buckets = '{\"a\": 1}'",
+        "kind = 'histogram', count = -1",
+        "kind = 'exponential_histogram', count = 1, exponential = '{\"scale\": 0.5}'",
+    ],
+)
+def test_all_other_metric_points_are_still_read(store: StoreUnderTest, sentences: list[str], assignment: str) -> None:
+    """As with spans."""
+    points = [make_metric(number) for number in range(3)]
+    store.write(*points)
+    change(store.path, f"UPDATE stored_metrics SET {assignment} WHERE id = 2")
+    reader = store.reader()
+    assert list(reader.metrics(limit=None)) == [points[2], points[0]]
+    assert stored(reader) == [points[0], points[2]]
+    assert ["the one of stored_metrics with id 2 (" in sentence for sentence in sentences] == [True]
 
 
 def test_a_whole_page_of_them_does_not_end_the_reading(store: StoreUnderTest) -> None:

@@ -23,7 +23,7 @@ from otel_tracker_exporters.sqlite.pruning import prune
 from otel_tracker_exporters.sqlite.retention import bytes_in_use
 from otel_tracker_exporters.sqlite.writer import SqliteWriter
 
-from .helpers import BEGIN_NS, SECOND_NS, StoreUnderTest, left_beside, make_event, make_log, make_span
+from .helpers import BEGIN_NS, SECOND_NS, StoreUnderTest, left_beside, make_event, make_log, make_metric, make_span
 
 MIB = 2**20
 PAYLOAD = {"text": "x" * 500}
@@ -124,6 +124,38 @@ def test_logs_go_with_their_trace_and_by_their_own_time(store: StoreUnderTest) -
     assert list(store.reader().stored()) == []
     store.write(make_log(7))
     assert rows_of(store.path, "SELECT id FROM stored_logs") == [(5,)]
+
+
+def test_metric_points_go_by_their_own_time(store: StoreUnderTest) -> None:
+    """By age and by bytes, in their turn among traces; ids are never given again, and a dry run counts the same."""
+    store.write(*traces_of(60), *(make_metric(second) for second in (5, 29, 30, 50)))
+    bound = Retention(before_ns=BEGIN_NS + 30 * SECOND_NS)
+    for dry_run in (True, False):
+        pruned = prune(str(store.path), bound, dry_run)
+        assert (pruned.traces, pruned.spans, pruned.metrics) == (30, 300, 2)
+    assert [point.time_ns for point in store.reader().metrics()] == [
+        BEGIN_NS + second * SECOND_NS for second in (50, 30)
+    ]
+    prune(str(store.path), Retention(max_bytes=1), False)
+    assert list(store.reader().stored()) == []
+    store.write(make_metric(7))
+    assert rows_of(store.path, "SELECT id FROM stored_metrics") == [(5,)]
+
+
+def test_a_writer_keeps_metric_points_within_age_and_bytes(store: StoreUnderTest) -> None:
+    """A program that only counts does not fill the disk, and the resource of what is left stays."""
+    old, new = (make_metric(second, resource={"service.name": f"{second}"}) for second in (1, 60))
+    writer_with(store, max_age_ns=30 * SECOND_NS, now_ns=BEGIN_NS + 61 * SECOND_NS).write([old, new])
+    assert list(store.reader().metrics()) == [new]
+    assert rows_of(store.path, "SELECT attributes FROM resources") == [('{"service.name":"60"}',)]
+    empty = in_use(store.path)
+    points = [make_metric(second, attributes={"padding": "x" * 500}) for second in range(100, 1_100)]
+    bounded = writer_with(store, max_bytes=empty + 100_000)
+    for begin in range(0, len(points), 50):
+        bounded.write(points[begin : begin + 50])
+    left = list(store.reader().metrics(limit=None))
+    assert 0 < len(left) < 600
+    assert left == points[::-1][: len(left)]
 
 
 def test_resource_of_a_log_stays_as_long_as_the_log(store: StoreUnderTest) -> None:
