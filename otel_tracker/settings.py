@@ -289,7 +289,7 @@ JSONL_FORMAT = Setting(
     "record or otlp",
     "Set it to record, or unset it.",
     "What a line of the `jsonl` store is: `record`, or `otlp` for OTLP JSON in one file a signal "
-    "(`otel-tracker.traces.jsonl`, `otel-tracker.logs.jsonl`).",
+    "(`otel-tracker.traces.jsonl`, `.logs.jsonl` and `.metrics.jsonl`).",
 )
 JSONL_MAX_BYTES = Setting(
     "jsonl_max_bytes",

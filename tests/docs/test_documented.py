@@ -16,7 +16,7 @@ from otel_tracker.events import track
 from otel_tracker.lifecycle import configure, flush, shutdown
 from otel_tracker.propagation import child_environment, propagate
 from otel_tracker.query import StoreReader
-from otel_tracker.records import EventRecord, LogRecord, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, MetricRecord, SpanRecord
 from otel_tracker.settings import TABLE
 from otel_tracker.stats import Statistics
 from otel_tracker.tracing.options import TracedOptions
@@ -152,12 +152,33 @@ def test_keys_of_records_are_documented() -> None:
         resource={"a": 1},
     )
     log = LogRecord(0, "INFO", "b", "l", "0" * 32, "0" * 16, {"a": 1}, {"type": "t"}, {"a": 1})
-    for record, view in ((span, "executions"), (event, "events"), (log, "logs")):
+    metric = MetricRecord(
+        name="n",
+        time_ns=0,
+        unit="s",
+        description="d",
+        start_ns=0,
+        attributes={"a": 1},
+        value=1,
+        count=1,
+        sum=1.0,
+        min=1.0,
+        max=1.0,
+        buckets=((None, 1),),
+        exponential={"scale": 1},
+        quantiles=((0.5, 1.0),),
+        temporality="delta",
+        exemplars=({"value": 1},),
+        scope="s",
+        resource={"a": 1},
+    )
+    for record, view in ((span, "executions"), (event, "events"), (log, "logs"), (metric, "metrics")):
         columns = re.search(rf"^\| `{view}` \| (.*) \|$", DOCS["stores"], re.MULTILINE)
         assert columns is not None
         keys = [key for key in record.to_dict() if key not in ("schema", "type")]
         assert columns[1].replace("`", "").split(", ") == keys
-        assert [key for key in keys if f"`{key}`" not in DOCS["stores"]] == []
+        page = DOCS["metrics" if record is metric else "stores"]
+        assert [key for key in keys if f"`{key}`" not in page] == []
 
 
 @pytest.mark.parametrize(
@@ -173,6 +194,8 @@ def test_entry_points_are_documented() -> None:
     for point in distribution("otel-tracker").entry_points:
         if point.group in ("opentelemetry_traces_exporter", "opentelemetry_logs_exporter", "otel_tracker_store"):
             assert f"`{point.name.removeprefix('otel_tracker_')}`" in DOCS["stores"]
+        elif point.group == "opentelemetry_metrics_exporter":
+            assert f"`{point.name}`" in DOCS["metrics"]
         elif point.group == "opentelemetry_distro":
             assert f"OTEL_PYTHON_DISTRO={point.name}" in DOCS["launching"]
         elif point.group == "opentelemetry_configurator":

@@ -25,7 +25,7 @@ from otel_tracker import (
     traced,
     track,
 )
-from otel_tracker.records import EventRecord, LogRecord, SpanRecord
+from otel_tracker.records import EventRecord, LogRecord, MetricRecord, SpanRecord
 from otel_tracker.stats import Statistics
 
 # Functions: the decorated one takes the same parameters and gives the same result.
@@ -273,6 +273,9 @@ for event in store.events():
     assert_type(event, EventRecord)
 for log in store.logs("shop.*", min_severity="WARNING"):
     assert_type(log, LogRecord)
+for metric in store.metrics("shop.*", since="1h", until=None, kind="counter", attributes={"region": "eu"}):
+    assert_type(metric, MetricRecord)
+    assert_type(metric.value, int | float | None)
 
 
 # Process trackers: what is decorated keeps its type; a timer yields the OpenTelemetry span.
