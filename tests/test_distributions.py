@@ -7,7 +7,7 @@ from bisect import bisect_left
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_tracker.distributions import Distribution
@@ -42,6 +42,7 @@ def exponential(
 values = st.lists(st.floats(-5, 50), min_size=1, max_size=30)
 
 
+@settings(max_examples=40)
 @given(values, st.sampled_from([0.0, 0.5, 0.95, 1.0]))
 def test_a_percentile_lies_in_the_bucket_of_the_true_one(measured: list[float], share: float) -> None:
     """It is off by the width of a bucket at most, and never beyond the least and the greatest."""
@@ -54,6 +55,7 @@ def test_a_percentile_lies_in_the_bucket_of_the_true_one(measured: list[float], 
     assert min(measured) <= found <= max(measured)
 
 
+@settings(max_examples=40)
 @given(st.lists(values, min_size=1, max_size=5))
 def test_distributions_add_up(parts: list[list[float]]) -> None:
     """Whatever comes in parts is the same as what comes at once."""
@@ -70,6 +72,7 @@ def test_distributions_add_up(parts: list[list[float]]) -> None:
     assert added.sum == pytest.approx(at_once.sum)
 
 
+@settings(max_examples=40)
 @given(values, values)
 def test_what_came_since_is_what_was_added(before: list[float], after: list[float]) -> None:
     """The difference of two cumulative points, of which nobody knows least and greatest."""
@@ -120,6 +123,7 @@ def test_exponential_buckets_lie_between_powers() -> None:
     assert list(exponential(1, 0, (2, [1]), (0, [])).intervals) == [(2.0, 2**1.5)]
 
 
+@settings(max_examples=40)
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**31), 2**31 - 2), st.floats(0, 1))
 def test_hostile_scales_end_in_a_number(scale: int, offset: int, share: float) -> None:
     """A point of anybody's may have any scale and offset that fit 32 bits."""

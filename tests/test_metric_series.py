@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_tracker.metric_records import MetricRecord
@@ -53,6 +53,7 @@ increases = st.lists(st.integers(0, 1000), min_size=1, max_size=30)
 labels = st.sampled_from([{}, {"region": "eu"}, {"region": "us", "n": 1}])
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(-(2**40), 2**40), labels), min_size=1, max_size=40))
 def test_totals_are_the_sums_of_deltas(told: list[tuple[int, int, dict[str, Any]]]) -> None:
     """A series a label set, each with the exact sum of its deltas, and its trend has the same sum."""
@@ -64,6 +65,7 @@ def test_totals_are_the_sums_of_deltas(told: list[tuple[int, int, dict[str, Any]
         assert series.points == sum(attributes == series.attributes for *_, attributes in told)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.none() | st.integers(0, 1000), min_size=1, max_size=20), min_size=1, max_size=3))
 def test_cumulative_counters_come_to_the_same(steps: list[list[int | None]]) -> None:
     """Of any number of processes, each with any number of restarts: all that was counted, and nothing twice."""
@@ -88,6 +90,7 @@ def test_what_was_counted_before_the_window_is_not_in_it() -> None:
     assert only([*points[1:], *later], since_ns=at(2)).value == 5 + 8
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=4), min_size=1, max_size=10), st.booleans())
 def test_histograms_add_up_either_way(told: list[list[int]], is_cumulative: bool) -> None:
     """Count, sum and buckets, as deltas and as cumulative points."""

@@ -195,6 +195,7 @@ def test_metric_has_the_documented_keys_in_the_documented_order() -> None:
     assert MetricRecord("", 0).start is None
 
 
+@settings(max_examples=40)
 @given(metric_records())
 def test_metric_is_the_same_after_its_json(record: MetricRecord) -> None:
     """Of the same types, and valid JSON without NaN."""

@@ -65,11 +65,8 @@ def test_json_is_each_point_as_it_is_stored(run: Run, metrics: Path) -> None:
 def test_name_kind_and_time_narrow_it_down(run: Run, metrics: Path) -> None:
     """Each filter keeps exactly the points that it names."""
     for arguments, expected in (
-        (["shop.orders"], 3),
-        (["shop.*"], 5),
-        (["--kind", "gauge"], 1),
-        (["--until", "2026-11-22T12:00:02Z"], 1),
-        (["--since", "2026-11-22T12:00:04Z"], 2),
+        (["shop.o*", "--until", "2026-11-22T12:00:03Z"], 2),
+        (["--kind", "gauge", "--since", "2026-11-22T12:00:04Z"], 1),
     ):
         assert len(json_lines(run("metrics", "--json", *arguments).stdout)) == expected, arguments
     assert "7" not in run("metrics", "shop.orders", "--since", "2026-11-22T12:00:02Z").stdout.split()

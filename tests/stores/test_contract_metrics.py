@@ -147,7 +147,7 @@ def test_points_are_found_in_all_files_of_both_formats(tmp_path: Path, format_na
 
 
 @pytest.mark.parametrize("kind", sorted(SUFFIXES))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(points=st.lists(metric_records(), min_size=1, max_size=6), by_kind=st.booleans(), limit=st.none() | st.just(2))
 def test_any_metric_points_give_the_plain_answer(
     kind: str, points: list[MetricRecord], by_kind: bool, limit: int | None
