@@ -188,15 +188,16 @@ def number_or_none(value: Any) -> int | float | None:
 
 def float_or_none(value: Any) -> float | None:
     """The number as a float; None for one that is not finite, and for None. Raises TypeError for what is no number."""
+    if type(value) is float:
+        return value + 0.0 if math.isfinite(value) else None  # SQLite makes 0.0 of -0.0
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"expected a number, found {type(value).__name__}")
     try:
-        number = float(value)
+        return float_or_none(float(value))
     except OverflowError:
         return None
-    return number + 0.0 if math.isfinite(number) else None  # SQLite makes 0.0 of -0.0
 
 
 def checked_count(value: Any) -> int:

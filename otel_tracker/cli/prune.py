@@ -59,8 +59,8 @@ def prune(*, before_ns: int | None, max_bytes: int | None, dry_run: bool, as_jso
     """Remove what is old, or more than a store shall hold.
 
     The oldest goes first: of an SQLite store whole traces and metric points, of a JSONL store whole files that were
-    put aside (the file that is written stays). Without options an SQLite store keeps what OTEL_TRACKER_SQLITE_MAX_AGE_DAYS and
-    OTEL_TRACKER_SQLITE_MAX_BYTES say.
+    put aside (the file that is written stays). Without options an SQLite store keeps what
+    OTEL_TRACKER_SQLITE_MAX_AGE_DAYS and OTEL_TRACKER_SQLITE_MAX_BYTES say.
     """
     place = place_of_store(store)
     if place.store.prune is None:
