@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from otel_tracker.lifecycle import configure as configure
     from otel_tracker.lifecycle import flush as flush
     from otel_tracker.lifecycle import shutdown as shutdown
+    from otel_tracker.metrics import counted as counted
+    from otel_tracker.metrics import counter as counter
+    from otel_tracker.metrics import gauge as gauge
+    from otel_tracker.metrics import histogram as histogram
+    from otel_tracker.metrics import timed as timed
+    from otel_tracker.metrics import up_down_counter as up_down_counter
     from otel_tracker.process_tracker import ProcessTracker as ProcessTracker
     from otel_tracker.propagation import child_environment as child_environment
     from otel_tracker.propagation import propagate as propagate
@@ -62,23 +68,29 @@ _HOMES = {
     "clear_context": "otel_tracker.request_context",
     "configure": "otel_tracker.lifecycle",
     "context": "otel_tracker.request_context",
+    "counted": "otel_tracker.metrics",
+    "counter": "otel_tracker.metrics",
     "delivery_report": "otel_tracker.delivery.lanes",
     "disable": "otel_tracker.switch",
     "enable": "otel_tracker.switch",
     "flush": "otel_tracker.lifecycle",
+    "gauge": "otel_tracker.metrics",
     "get_context": "otel_tracker.request_context",
+    "histogram": "otel_tracker.metrics",
     "identify": "otel_tracker.events",
     "open_store": "otel_tracker.stores",
     "propagate": "otel_tracker.propagation",
     "set_context": "otel_tracker.request_context",
     "shutdown": "otel_tracker.lifecycle",
     "span": "otel_tracker.tracing.blocks",
+    "timed": "otel_tracker.metrics",
     "traced": "otel_tracker.tracing.decorator",
     "track": "otel_tracker.events",
     "track_duration": "otel_tracker.event_decorators",
     "track_error": "otel_tracker.event_decorators",
     "track_event": "otel_tracker.events",
     "track_function": "otel_tracker.event_decorators",
+    "up_down_counter": "otel_tracker.metrics",
 }
 
 __all__ = [
@@ -98,23 +110,29 @@ __all__ = [
     "clear_context",
     "configure",
     "context",
+    "counted",
+    "counter",
     "delivery_report",
     "disable",
     "enable",
     "flush",
+    "gauge",
     "get_context",
+    "histogram",
     "identify",
     "open_store",
     "propagate",
     "set_context",
     "shutdown",
     "span",
+    "timed",
     "traced",
     "track",
     "track_duration",
     "track_error",
     "track_event",
     "track_function",
+    "up_down_counter",
 ]
 
 

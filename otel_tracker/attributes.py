@@ -76,6 +76,10 @@ EVENT_NAME: Final = "otel_tracker.event_name"
 # How many texts were cut on their way to a server that bounds them.
 CUT_TEXTS: Final = "otel_tracker.cut_texts"
 
+# https://opentelemetry.io/docs/specs/otel/metrics/sdk/#overflow-attribute, and the durations of traced functions.
+METRIC_OVERFLOW: Final = "otel.metric.overflow"
+FUNCTION_DURATION: Final = "otel_tracker.function.duration"
+
 # Which process a span runs in that has only begun; see `otel_tracker.presence`.
 PROCESS: Final = "otel_tracker.process"
 

@@ -12,7 +12,16 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from otel_tracker import capture, emitting, http_rules, redaction, request_context, setting_sources, settings
+from otel_tracker import (
+    capture,
+    emitting,
+    http_rules,
+    instruments,
+    redaction,
+    request_context,
+    setting_sources,
+    settings,
+)
 from otel_tracker.delivery import lanes
 from otel_tracker.diagnostics import logger, report_internal_error, say_once, set_log_level
 from otel_tracker.propagation import adopt_environment
@@ -122,6 +131,7 @@ def forget_cached_settings() -> None:
     defaults.reset()
     engine.reset()
     emitting.reset()
+    instruments.reset()
     request_context.reset()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import opentelemetry._logs._internal as logs_internal
+import opentelemetry.metrics._internal as metrics_internal
 import pytest
 from opentelemetry import context, trace
 from opentelemetry.util._once import Once
@@ -69,6 +70,8 @@ def _left_in_process() -> Iterator[str]:
         yield "a tracer provider"
     if logs_internal._LOGGER_PROVIDER is not None:
         yield "a logger provider"
+    if metrics_internal._METER_PROVIDER is not None:
+        yield "a meter provider"
     if trace.get_current_span() is not trace.INVALID_SPAN:
         yield "a current span"
     if lifecycle._installation is not None or lifecycle._is_shut_down:
@@ -94,6 +97,7 @@ def _forget_everything(handlers: list[logging.Handler]) -> None:
     """What one test left must not fail the next as well."""
     trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE = None, Once()
     logs_internal._LOGGER_PROVIDER, logs_internal._LOGGER_PROVIDER_SET_ONCE = None, Once()
+    metrics_internal._METER_PROVIDER, metrics_internal._METER_PROVIDER_SET_ONCE = None, Once()
     if trace.get_current_span() is not trace.INVALID_SPAN:
         context.attach(context.Context())
     lifecycle._installation, lifecycle._is_shut_down = None, False

@@ -85,6 +85,13 @@ def test_peers_says_how_to_get_the_peers(tmp_path: Path) -> None:
     assert "--install FOLDER" in done.stderr
 
 
+def test_metrics_prints_what_a_measurement_costs_beside_the_sdk_s(tmp_path: Path) -> None:
+    """Every row has the same bar, inside a span and outside."""
+    rows = rows_of(run(tmp_path, "metrics.py", "--rounds", 2, "--sample-ms", 0.1, "--json", "-"))
+    assert {row["bar"] for row in rows.values()} == {1.15}
+    assert len(rows) == 10
+
+
 def test_process_tracker_prints_what_a_timer_costs(tmp_path: Path) -> None:
     """With a provider and without."""
     rows = rows_of(run(tmp_path, "process_tracker.py", "--rounds", 2, "--sample-ms", 0.1, "--json", "-"))

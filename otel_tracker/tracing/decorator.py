@@ -63,6 +63,7 @@ def traced(
     expected: type[BaseException] | Iterable[type[BaseException]] = ...,
     await_result: bool = ...,
     event: str = ...,
+    metrics: bool = ...,
     include: Iterable[str] = ...,
     exclude: Iterable[str] = ...,
 ) -> TracedDecorator: ...
@@ -81,6 +82,7 @@ def traced(
     expected: type[BaseException] | Iterable[type[BaseException]] = ...,
     await_result: bool = ...,
     event: str = ...,
+    metrics: bool = ...,
     include: Iterable[str] = ...,
     exclude: Iterable[str] = ...,
 ) -> TracedDecorator: ...
@@ -105,6 +107,8 @@ def traced(target: Any = None, /, **options: Any) -> Any:
         expected: exception types that are recorded and leave the status unset.
         await_result: for a function that returns an awaitable: end the span when that is done.
         event: also record the events ``<event>.started``, ``.completed`` and ``.failed``, as `track_duration` does.
+        metrics: also measure every call, sampled or not, in the histogram ``otel_tracker.function.duration``, in
+            seconds, with ``code.function.name`` and, where the call failed, ``error.type``.
         include: for a class: the methods to trace, as names or globs (private ones only when named here).
         exclude: for a class: methods to leave alone.
 
@@ -153,9 +157,10 @@ def trace_callable(target: Callable[..., Any], options: TracedOptions, skips_fir
 
 
 def _merged(earlier: TracedOptions, later: TracedOptions) -> TracedOptions:
-    """The options of two applications: later ones go before, watches and meters add up."""
+    """The options of two applications: later ones go before, what is told and measured adds up."""
     merged: dict[str, Any] = {**earlier, **later}
-    for added in ("watches", "meters"):
+    merged["is_spanless"] = all(cast(dict[str, Any], one).get("is_spanless", False) for one in (earlier, later))
+    for added in ("watches", "meters", "timings"):
         both = (*cast(dict[str, Any], earlier).get(added, ()), *cast(dict[str, Any], later).get(added, ()))
         if both:
             merged[added] = both

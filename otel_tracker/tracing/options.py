@@ -33,13 +33,19 @@ class TracedOptions(TypedDict, total=False):
     include: Iterable[str]
     exclude: Iterable[str]
     event: str
+    metrics: bool
 
 
 class WatchedOptions(TracedOptions, total=False):
-    """The same with what our other decorators add; watches and meters of several applications add up."""
+    """The same with what our other decorators add; that of several applications adds up.
+
+    ``is_spanless`` holds where no application wants a span.
+    """
 
     watches: tuple[Any, ...]
     meters: tuple[Any, ...]
+    timings: tuple[Any, ...]
+    is_spanless: bool
 
 
 CLASS_OPTIONS = frozenset({"include", "exclude"})
@@ -66,6 +72,8 @@ def spec_of(target: Callable[..., Any], options: TracedOptions, parameters: Para
         function=python_function(target),
         watches=_watches(options),
         meters=tuple(meter.named(function.rpartition(".")[2]) for meter in meters_of(options)),
+        timings=_timings(options, f"{module}.{function}"),
+        is_spanless=cast(WatchedOptions, options).get("is_spanless", False),
     )
 
 
@@ -78,6 +86,15 @@ def _watches(options: TracedOptions) -> tuple[Any, ...]:
     watches = cast(WatchedOptions, options).get("watches", ())
     event = options.get("event")
     return watches if event is None else (*watches, DurationWatch(checked_event(event, "event")))
+
+
+def _timings(options: TracedOptions, function_name: str) -> tuple[Any, ...]:
+    timings = cast(WatchedOptions, options).get("timings", ())
+    if not options.get("metrics", False):
+        return timings
+    from otel_tracker.tracing.timings import function_timing  # what it needs is loaded where metrics are asked for
+
+    return (*timings, function_timing(function_name))
 
 
 def checked_event(name: object, argument: str) -> str:

@@ -21,7 +21,8 @@ class SpanSpec:
     """What is known of a span beforehand; `parameters` names the positions of the values that a wrapper hands over.
 
     ``capture_args`` and ``capture_result`` are None where the settings decide. ``attributes`` and ``links`` may be
-    callables of the arguments by name. With ``takes_attributes`` the first value is a mapping of attributes.
+    callables of the arguments by name. With ``takes_attributes`` the first value is a mapping of attributes. With
+    ``is_spanless`` there is no span, only what else is told or measured of a call.
     """
 
     name: str
@@ -41,6 +42,8 @@ class SpanSpec:
     takes_attributes: bool = False
     watches: tuple[Any, ...] = ()  # Watches of `otel_tracker.tracing.watching`
     meters: tuple[Any, ...] = ()  # Meters of `otel_tracker.tracing.measuring`
+    timings: tuple[Any, ...] = ()  # Timings of `otel_tracker.tracing.timings`
+    is_spanless: bool = False
     plan: Any = field(default=None, compare=False, repr=False)  # a CapturePlan, once a call was recorded
 
     def __getstate__(self) -> dict[str, Any]:

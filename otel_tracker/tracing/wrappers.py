@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, cast
 
 from otel_tracker import switch
-from otel_tracker.tracing import engine, measuring, watching
+from otel_tracker.tracing import engine, measuring, timing, watching
 from otel_tracker.tracing.execution import first_step
 from otel_tracker.tracing.failures import WRAPPER_FILE, without_own_frame
 from otel_tracker.tracing.parameters import Parameters, python_function
@@ -148,7 +148,8 @@ def make_wrapper(
 
 
 def _engine_for(spec: SpanSpec) -> Any:
-    plain: Any = watching.WatchingEngine if spec.watches else engine
+    plain: Any = watching.WatchingEngine if spec.watches else timing.Spanless if spec.is_spanless else engine
+    plain = timing.TimingEngine(plain) if spec.timings else plain
     return measuring.MeasuringEngine(plain) if spec.meters else plain
 
 

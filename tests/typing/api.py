@@ -15,15 +15,21 @@ from otel_tracker import (
     Sensitive,
     child_environment,
     configure,
+    counted,
+    counter,
     disable,
     enable,
     flush,
+    gauge,
+    histogram,
     open_store,
     propagate,
     shutdown,
     span,
+    timed,
     traced,
     track,
+    up_down_counter,
 )
 from otel_tracker.records import EventRecord, LogRecord, MetricRecord, SpanRecord
 from otel_tracker.stats import Statistics
@@ -320,3 +326,35 @@ async def use_process_tracker() -> None:
         assert_type(awaited, Span)
     process.set_metric("rows", 1.5)
     process.set_identifier("order", "o-1")
+
+
+counter("orders", unit="{order}", description="Orders.").add(1, name="free", unit="free", express=True)
+counter("orders").add()
+up_down_counter("jobs").add(-1, queue="a")
+gauge("size", "By").set(4.5, cache="a")
+histogram("sizes", "By", buckets=(1, 10)).record(812, value="free")
+
+
+@timed("price", currency="EUR")
+def priced(sku: str) -> float:
+    return float(sku)
+
+
+@counted("later")
+async def counted_later(x: int) -> str:
+    return str(x)
+
+
+@traced(metrics=True)
+def measured(x: int) -> str:
+    return str(x)
+
+
+async def use_metrics() -> None:
+    assert_type(priced("1"), float)
+    assert_type(await counted_later(1), str)
+    assert_type(measured(1), str)
+    with timed("block", name="free"), counted("block.count"):
+        pass
+    async with timed("block"):
+        pass
