@@ -2,7 +2,7 @@
 
 Short names stand for our own entry points (``sqlite`` for ``otel_tracker_sqlite``), because a generic name could
 be another package's; any other name is looked up as it is. Events follow every destination that spans have, unless
-``OTEL_LOGS_EXPORTER`` says otherwise.
+``OTEL_LOGS_EXPORTER`` says otherwise; metrics follow the local stores and OTLP, unless ``OTEL_METRICS_EXPORTER`` does.
 """
 
 from __future__ import annotations
@@ -20,10 +20,20 @@ from otel_tracker.diagnostics import say_once
 TRACES_GROUP = "opentelemetry_traces_exporter"
 LOGS_GROUP = "opentelemetry_logs_exporter"
 METRICS_GROUP = "opentelemetry_metrics_exporter"
+METRICS_VARIABLE = "OTEL_METRICS_EXPORTER"
 
 _OWN_PREFIX = "otel_tracker_"
 _OTLP_PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
-_EXTRAS = {"otlp": ("otlp", "opentelemetry-exporter-otlp-proto-http")}
+_EXTRAS = {
+    "otlp": ("otlp", "opentelemetry-exporter-otlp-proto-http"),
+    "prometheus": ("prometheus", "opentelemetry-exporter-prometheus"),
+}
+
+LOCAL = frozenset({"sqlite", "jsonl"})
+"""The stores of this machine, by their short names."""
+
+# Never the console: a page of points every minute is no use to whoever reads spans there.
+_METRICS_FOLLOW = LOCAL | {"otlp", *_OTLP_PROTOCOLS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +80,19 @@ def short_name(name: str) -> str:
     return name.removeprefix(_OWN_PREFIX)
 
 
-def metric_entry_points() -> list[str]:
-    """The entry points that ``OTEL_METRICS_EXPORTER`` names and that exist; none unless it is set."""
-    named = _names(os.environ.get("OTEL_METRICS_EXPORTER", "").split(","))
-    return [point.name for name in named if (point := _found_or_said(name, METRICS_GROUP, "OTEL_METRICS_EXPORTER"))]
+def metric_destinations() -> list[Destination]:
+    """An exporter, or a reader that needs none, for every destination of metrics that exists."""
+    names, variable = metric_names()
+    return _destinations(names, METRICS_GROUP, variable, is_strict=variable == METRICS_VARIABLE)
+
+
+def metric_names() -> tuple[list[str], str]:
+    """The names of the destinations of metrics, and the variable that says so."""
+    own = os.environ.get(METRICS_VARIABLE, "").strip()
+    if own:
+        return _names(own.split(",")), METRICS_VARIABLE
+    followed = [name for name in _names(settings.EXPORTERS.read()) if short_name(name) in _METRICS_FOLLOW]
+    return followed, settings.EXPORTERS.variable
 
 
 def installed_names(group: str = TRACES_GROUP) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -17,11 +16,12 @@ from typing import Any
 from wrapt import register_post_import_hook, wrap_function_wrapper
 
 from otel_tracker.delivery.postponing import do_or_postpone
+from otel_tracker.delivery.turns import short_turns
 from otel_tracker.diagnostics import logger, report_internal_error
 
-# Other threads of the program work on while the handler delivers, and hold the interpreter for 5 ms by default, each
-# time that delivery has waited for the disk: three busy ones make that ten times slower.
-_SWITCH_INTERVAL_S = 0.0002
+# The SDK's metrics have locks that cannot be asked who holds them. Where this thread may, the signal is sent again.
+_METRICS_MODULE = "opentelemetry.sdk.metrics"
+_MAX_FRAMES, _MAX_ATTEMPTS, _ATTEMPT_S = 16, 200, 0.002
 
 Action = Callable[..., object]
 
@@ -36,6 +36,7 @@ class Guards:
         self._deliver = deliver
         self._go_on = go_on
         self._is_ending = False
+        self._attempts = 0
 
     def install(self, *, handles_signals: bool) -> None:
         """Install what there is to install; call it once a process."""
@@ -55,20 +56,26 @@ class Guards:
         except (ValueError, OSError) as error:  # an interpreter inside another program
             logger.debug("%s cannot be handled here: %s", number.name, error)
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if not self._is_ending:  # a second one while the first is being dealt with
-            self._is_ending = True
-            do_or_postpone(lambda: self._deliver_and_die(number))
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._is_ending:  # a second one while the first is being dealt with
+            return
+        if self._attempts < _MAX_ATTEMPTS and _is_measuring(frame):
+            self._attempts += 1
+            timer = threading.Timer(_ATTEMPT_S, os.kill, (os.getpid(), number))
+            timer.daemon = True
+            timer.start()
+            return
+        self._attempts = 0
+        self._is_ending = True
+        do_or_postpone(lambda: self._deliver_and_die(number))
 
     def _deliver_and_die(self, number: int) -> None:
         """Deliver and send the signal again, so that the process ends by it, with the status that shows that."""
-        interval_s = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_INTERVAL_S)
         try:
-            self._deliver()
+            with short_turns():
+                self._deliver()
         finally:
             self._is_ending = False
-            sys.setswitchinterval(interval_s)
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self._go_on()  # the first process of a container does not die of a signal that it does not handle
@@ -109,3 +116,14 @@ class Guards:
             signals.worker_process_shutdown.connect(on_shutdown, weak=False)
         except Exception as error:
             report_internal_error("guarding Celery's workers", error)
+
+
+def _is_measuring(frame: FrameType | None) -> bool:
+    """Whether the handler stands inside of a measurement, or of a collection, of its own thread."""
+    for _ in range(_MAX_FRAMES):
+        if frame is None:
+            return False
+        if str(frame.f_globals.get("__name__", "")).startswith(_METRICS_MODULE):
+            return True
+        frame = frame.f_back
+    return False

@@ -96,7 +96,7 @@ def flush(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
 
     What a destination did not take is not lost: it is sent again, see `delivery_report`.
     """
-    return _within(timeout_s, _flushes(timeout_s))
+    return _within(timeout_s, *_flushes(timeout_s))
 
 
 def shutdown(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
@@ -111,7 +111,8 @@ def shutdown(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
             return True
         _is_shut_down = True
     lanes.grant(timeout_s)
-    return _within(timeout_s + _LAST_S, [*_shutdowns(made), _is_all_delivered])
+    spans_and_events, measurements = _shutdowns(made, timeout_s)
+    return _within(timeout_s + _LAST_S, [*spans_and_events, _is_all_delivered], measurements)
 
 
 def _apply(arguments: dict[str, Any]) -> None:
@@ -160,12 +161,21 @@ def _propagate_into_threads() -> None:
         report_internal_error("propagating context into threads", error)
 
 
-def _flushes(timeout_s: float) -> list[Callable[[], Any]]:
-    from opentelemetry import _logs, trace
+def _flushes(timeout_s: float) -> list[list[Callable[[], Any]]]:
+    """What is done one after another, in groups that do not wait for each other.
 
-    providers: Iterable[Any] = (trace.get_tracer_provider(), _logs.get_logger_provider())
+    Our readers were added to their provider later, and the SDK flushes only those that it was made with.
+    """
+    from opentelemetry import _logs, metrics, trace
+
     timeout_ms = max(1, int(timeout_s * 1e3))
-    return [partial(provider.force_flush, timeout_ms) for provider in providers if hasattr(provider, "force_flush")]
+    made = _installation
+    groups: list[list[Any]] = [[trace.get_tracer_provider(), _logs.get_logger_provider()]]
+    groups += [[one] for one in (metrics.get_meter_provider(), *(made.metric_readers if made else ()))]
+    found: list[list[Callable[[], Any]]] = [
+        [partial(one.force_flush, timeout_ms) for one in group if hasattr(one, "force_flush")] for group in groups
+    ]
+    return [group for group in found if group]
 
 
 def _deliver_before_the_end() -> None:
@@ -180,24 +190,30 @@ def _is_all_delivered() -> bool:
     return not (report.in_journal or report.queued)
 
 
-def _shutdowns(made: Installation) -> list[Callable[[], Any]]:
-    from opentelemetry import _logs, trace
+def _shutdowns(made: Installation, timeout_s: float) -> tuple[list[Callable[[], Any]], list[Callable[[], Any]]]:
+    """What closes spans and events, and what closes metrics."""
+    from opentelemetry import _logs, metrics, trace
 
-    if not made.owns_providers:
-        processors: Iterable[Any] = (*made.span_processors, *made.log_record_processors)
-        return [processor.shutdown for processor in processors]
-    providers: Iterable[Any] = (trace.get_tracer_provider(), _logs.get_logger_provider())
-    return [provider.shutdown for provider in providers if hasattr(provider, "shutdown")]
+    from otel_tracker.metric_reading import shut_down
+
+    mine: Iterable[Any] = (*made.span_processors, *made.log_record_processors)
+    if made.owns_providers:
+        mine = (trace.get_tracer_provider(), _logs.get_logger_provider())
+    measurements: list[Callable[[], Any]] = [partial(shut_down, made.metric_readers, timeout_s)]
+    meter_provider: Any = metrics.get_meter_provider()
+    if made.owns_meter_provider and hasattr(meter_provider, "shutdown"):
+        measurements.append(meter_provider.shutdown)
+    return [one.shutdown for one in mine if hasattr(one, "shutdown")], measurements
 
 
-def _within(timeout_s: float, actions: list[Callable[[], Any]]) -> bool:
-    """Run the actions one after another on a thread of their own and wait no longer than this.
+def _within(timeout_s: float, *groups: list[Callable[[], Any]]) -> bool:
+    """Run the actions of each group one after another on a thread of its own, and wait no longer than this for all.
 
     The SDK's processors ignore the timeout that they are given, so the deadline is kept here.
     """
     results: list[bool] = []
 
-    def run() -> None:
+    def run(actions: list[Callable[[], Any]]) -> None:
         for action in actions:
             try:
                 results.append(action() is not False)
@@ -206,11 +222,15 @@ def _within(timeout_s: float, actions: list[Callable[[], Any]]) -> bool:
                 report_internal_error("flushing", error)
 
     deadline_s = monotonic() + timeout_s
-    worker = threading.Thread(target=run, name="otel-tracker-flush", daemon=True)
-    try:
-        worker.start()
-    except RuntimeError:  # no more threads, or the interpreter is about to end
-        run()
-        return all(results)
-    worker.join(max(0.0, deadline_s - monotonic()))
-    return not worker.is_alive() and all(results)
+    workers = []
+    for group in groups:
+        worker = threading.Thread(target=run, args=(group,), name="otel-tracker-flush", daemon=True)
+        try:
+            worker.start()
+        except RuntimeError:  # no more threads, or the interpreter is about to end
+            run(group)
+        else:
+            workers.append(worker)
+    for worker in workers:
+        worker.join(max(0.0, deadline_s - monotonic()))
+    return not any(worker.is_alive() for worker in workers) and all(results)

@@ -7,22 +7,35 @@ it is; when it changes or fails, the public constructors are used instead.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from opentelemetry import _logs, trace
+from opentelemetry import _logs, metrics, trace
+from opentelemetry.metrics._internal import _ProxyMeterProvider
 from opentelemetry.sdk._configuration import _initialize_components
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from otel_tracker import settings
 from otel_tracker.attributes import SERVICE_NAME, TELEMETRY_DISTRO_NAME, TELEMETRY_DISTRO_VERSION
-from otel_tracker.destinations import event_destinations, metric_entry_points, short_name, span_destinations
+from otel_tracker.destinations import (
+    LOCAL,
+    Destination,
+    event_destinations,
+    metric_destinations,
+    short_name,
+    span_destinations,
+)
 from otel_tracker.diagnostics import logger, report_internal_error, say_once
+from otel_tracker.metric_readers import ExportingReader
+from otel_tracker.metric_reading import add_reader
 from otel_tracker.processors import DurableLogRecordProcessor, DurableSpanProcessor
 from otel_tracker.routing import Branch, EventRouter
 from otel_tracker.version import __version__
@@ -32,11 +45,13 @@ _EXPORTER_VARIABLES = ("OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_METRI
 
 @dataclass(slots=True)
 class Installation:
-    """What was set up in this process: processors, and whether the providers are ours to shut down."""
+    """What was set up in this process: processors, readers, and whether the providers are ours to shut down."""
 
     span_processors: list[SpanProcessor] = field(default_factory=list)
     log_record_processors: list[LogRecordProcessor] = field(default_factory=list)
+    metric_readers: list[MetricReader] = field(default_factory=list)
     owns_providers: bool = False
+    owns_meter_provider: bool = False
 
 
 def install(*, auto_instrumentation_version: str | None = None) -> Installation:
@@ -45,12 +60,14 @@ def install(*, auto_instrumentation_version: str | None = None) -> Installation:
         span_processors=[DurableSpanProcessor(one.exporter) for one in span_destinations()],
         log_record_processors=[_event_router()],
     )
+    made.owns_meter_provider = isinstance(metrics.get_meter_provider(), _ProxyMeterProvider)
     existing = trace.get_tracer_provider()
     if isinstance(existing, trace.ProxyTracerProvider):
         made.owns_providers = True
         _create(made, auto_instrumentation_version)
     else:
         _join(made, existing)
+    _read_metrics(made)
     return made
 
 
@@ -81,10 +98,9 @@ def distro_resource() -> dict[str, str]:
 
 def _create(made: Installation, auto_instrumentation_version: str | None) -> None:
     try:
-        with _without_exporter_names():
+        with _without_exporter_names(), _without_complaint():
             _initialize_components(
                 auto_instrumentation_version=auto_instrumentation_version,
-                metric_exporter_names=metric_entry_points(),
                 resource_attributes=dict(distro_resource()),
                 setup_logging_handler=False,
                 span_processors=made.span_processors,
@@ -107,6 +123,7 @@ def _create_with_defaults(made: Installation) -> None:
     if not isinstance(_logs.get_logger_provider(), LoggerProvider):
         _logs.set_logger_provider(LoggerProvider(resource=resource))
         _add_all(_logs.get_logger_provider(), "add_log_record_processor", made.log_record_processors)
+    _set_meter_provider(resource)
 
 
 def _join(made: Installation, existing: object) -> None:
@@ -119,6 +136,38 @@ def _join(made: Installation, existing: object) -> None:
         log_provider = LoggerProvider(resource=resource if isinstance(resource, Resource) else None)
         _logs.set_logger_provider(log_provider)
     _add_all(log_provider, "add_log_record_processor", made.log_record_processors)
+    _set_meter_provider(getattr(existing, "resource", None))
+
+
+def _set_meter_provider(resource: object) -> None:
+    """Set one, unless there is one."""
+    if isinstance(metrics.get_meter_provider(), _ProxyMeterProvider):
+        metrics.set_meter_provider(MeterProvider(resource=resource if isinstance(resource, Resource) else None))
+
+
+def _read_metrics(made: Installation) -> None:
+    """A reader for every destination of metrics, added to whatever meter provider there is now.
+
+    Not handed over when the provider is made: one of somebody else's is made already.
+    """
+    provider = metrics.get_meter_provider()
+    for one in metric_destinations():
+        try:
+            reader = _reader(one)
+        except Exception as error:  # no thread can be started, or an exporter of anybody's
+            report_internal_error(f"making a reader of metrics for {one.name}", error)
+            continue
+        if add_reader(provider, reader):
+            made.metric_readers.append(reader)
+        else:
+            reader.shutdown()
+
+
+def _reader(destination: Destination) -> MetricReader:
+    exporter = destination.exporter
+    if isinstance(exporter, MetricReader):
+        return exporter
+    return ExportingReader(exporter, is_local=short_name(destination.name) in LOCAL)
 
 
 def _add_all(provider: object, method: str, processors: Sequence[Any]) -> None:
@@ -134,6 +183,24 @@ def _add_all(provider: object, method: str, processors: Sequence[Any]) -> None:
             add(processor)
         except Exception as error:  # a provider of anybody's
             report_internal_error("adding a processor to an existing provider", error)
+
+
+@contextmanager
+def _without_complaint() -> Iterator[None]:
+    """Keep the SDK from warning of a meter provider that somebody has set: it sets one whatever there is."""
+    if isinstance(metrics.get_meter_provider(), _ProxyMeterProvider):
+        yield
+        return
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "Overriding of current MeterProvider" not in record.getMessage()
+
+    api = logging.getLogger("opentelemetry.metrics._internal")
+    api.addFilter(is_other)
+    try:
+        yield
+    finally:
+        api.removeFilter(is_other)
 
 
 @contextmanager

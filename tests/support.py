@@ -18,7 +18,7 @@ from otel_tracker import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from otel_tracker import EventRecord, SpanRecord
+    from otel_tracker import EventRecord, MetricRecord, SpanRecord
 
 DEADLINE_S = 60.0
 """A child that takes longer is killed with all that it started, and the test fails with what it printed."""
@@ -115,6 +115,12 @@ def stored_events(location: str | Path = "otel-tracker.db") -> list[EventRecord]
     """Every event of a store, oldest first."""
     with open_store(location) as reader:
         return list(reader.events(limit=None))[::-1]
+
+
+def stored_metrics(location: str | Path = "otel-tracker.db") -> list[MetricRecord]:
+    """Every metric point of a store, oldest first."""
+    with open_store(location) as reader:
+        return list(reader.metrics(limit=None))[::-1]
 
 
 def span_names(location: str | Path = "otel-tracker.db") -> list[str]:

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 from support import install_fake_distribution
 
 from otel_tracker import destinations, settings
-from otel_tracker.destinations import event_destinations, metric_entry_points, span_destinations
+from otel_tracker.destinations import event_destinations, metric_destinations, span_destinations
 from otel_tracker_exporters.jsonl import JsonlLogExporter, JsonlSpanExporter
 from otel_tracker_exporters.sqlite import SqliteLogExporter, SqliteSpanExporter
 
@@ -181,14 +181,40 @@ def test_logs_variable_sends_events_elsewhere(monkeypatch: pytest.MonkeyPatch, s
     assert named("sqlite") == ([SqliteSpanExporter], [])
 
 
-def test_metrics_go_where_their_variable_says_and_nowhere_by_default(
-    monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
+def metrics_of(names: str) -> list[str]:
+    """The classes of the exporters that metrics have; ``names`` are those of spans."""
+    settings.set_arguments({"exporters": names})
+    made = metric_destinations()
+    for destination in made:
+        destination.exporter.shutdown()
+    return [type(destination.exporter).__name__ for destination in made]
+
+
+@pytest.mark.parametrize(
+    ("names", "exporters"),
+    [
+        ("sqlite", ["SqliteMetricExporter"]),
+        ("console,jsonl,umami,otel_tracker_sqlite", ["JsonlMetricExporter", "SqliteMetricExporter"]),
+        ("console", []),
+        ("none", []),
+    ],
+)
+def test_metrics_follow_spans_to_local_stores_and_never_to_the_console(
+    names: str, exporters: list[str], said: Callable[[], list[str]]
 ) -> None:
-    """The SDK makes these itself, so that only names that exist are handed on."""
-    assert metric_entry_points() == []
-    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "console,nonsense,none")
-    assert metric_entry_points() == ["console"]
-    assert len(said()) == 1
+    """Without a variable of their own; what does not take them is passed over."""
+    assert metrics_of(names) == exporters
+    assert said() == []
+
+
+def test_metrics_go_where_their_variable_says(monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]) -> None:
+    """It goes before that rule; an unknown name is said and dropped, the others work."""
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "console, nonsense,none")
+    assert metrics_of("sqlite") == ["ConsoleMetricExporter"]
+    (sentence,) = said()
+    assert sentence.startswith("OTEL_METRICS_EXPORTER names 'nonsense'")
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    assert metrics_of("sqlite") == []
 
 
 def test_exporters_take_their_place_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,10 +36,10 @@ ENTRY_POINTS = {
 }
 
 # An extra appears with the code behind it, never before.
-EXTRAS = {"flask", "fastapi", "django", "otlp", "umami", "fast", "all", "dev"}
+EXTRAS = {"flask", "fastapi", "django", "otlp", "prometheus", "umami", "fast", "all", "dev"}
 
-# The one OTel requirement without a range, for old resolvers' sake: the comment in pyproject.toml says why.
-UNRANGED = "opentelemetry-exporter-otlp-proto-http"
+# The OTel requirements without a range, for old resolvers' sake: the comment in pyproject.toml says why.
+UNRANGED = {"opentelemetry-exporter-otlp-proto-http", "opentelemetry-exporter-prometheus"}
 
 MAX_CORE_DISTRIBUTIONS = 15
 
@@ -94,7 +94,7 @@ def test_core_install_stays_small() -> None:
 @pytest.mark.parametrize("requirement", opentelemetry_requirements(), ids=str)
 def test_opentelemetry_requirement_has_the_range_of_its_kind(requirement: Requirement) -> None:
     """Stable packages from 1.45 below 2; every contrib package from 0.66b0, no upper bound; never an exact pin."""
-    if requirement.name == UNRANGED:
+    if requirement.name in UNRANGED:
         expected = ""
     elif requirement.name in ("opentelemetry-api", "opentelemetry-sdk"):
         expected = "<2,>=1.45"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from otel_tracker.delivery.counts import DeliveryReport, summed
 from otel_tracker.delivery.reports import leave_report as write_report
+from otel_tracker.delivery.turns import short_turns
 from otel_tracker.diagnostics import logger, report_internal_error
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ def _pause() -> None:
     """All lanes stop at the same time, so that several which cannot cost no more than one."""
     _each(lambda lane: lane.begin_pause(), "beginning to pause for a fork")
     end_by_s = time.monotonic() + FORK_WAIT_S
-    _each(lambda lane: lane.pause(end_by_s), "pausing for a fork")
+    with short_turns():
+        _each(lambda lane: lane.pause(end_by_s), "pausing for a fork")
 
 
 def _resume() -> None:

@@ -1,6 +1,6 @@
 """What the tests of the launch matrix share: a clock that delivers nothing, and what a program did, found exactly.
 
-The batch processors wait for a minute, so that what is in the store was delivered by the way in which a process ended.
+Processors and readers wait for a minute: what is in the store was delivered by the way in which a process ended.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import Ended, launch_script, stored_events, stored_spans
+from support import Ended, launch_script, stored_events, stored_metrics, stored_spans
 
 if TYPE_CHECKING:
     from otel_tracker import SpanRecord
@@ -28,6 +29,7 @@ _WARNINGS = "error,ignore:This process:DeprecationWarning"
 _ONLY_EXITS_DELIVER = {
     "OTEL_BSP_SCHEDULE_DELAY": "60000",
     "OTEL_BLRP_SCHEDULE_DELAY": "60000",
+    "OTEL_METRIC_EXPORT_INTERVAL": "60000",
     "OTEL_TRACKER_DELIVERY_EXIT_TIMEOUT_S": "20",
 }
 
@@ -71,7 +73,7 @@ def launch(code: str, *arguments: str, status: int = 0) -> Ended:
 
 
 def assert_worked(skus: Iterable[object], *, besides: int = 0) -> dict[str, SpanRecord]:
-    """`price` was called once for each of these, and tracked its event; gives its spans by sku.
+    """`price` was called once for each of these, tracked its event and counted itself; gives its spans by sku.
 
     ``besides``: how many spans there are of anything else.
     """
@@ -81,8 +83,19 @@ def assert_worked(skus: Iterable[object], *, besides: int = 0) -> dict[str, Span
     assert (len(functions), len(events), len(spans)) == (len(expected), len(expected), len(expected) + besides)
     assert sorted(str(span.args["sku"]) for span in functions) == expected
     assert sorted(str(event.properties["sku"]) for event in events) == expected
+    assert counted() == Counter(sku[-2:] for sku in expected)
     found = {str(span.args["sku"]): span for span in functions}
     for event in events:
         span = found[str(event.properties["sku"])]
         assert (event.trace_id, event.span_id) == (span.trace_id, span.span_id)
+    return found
+
+
+def counted() -> Counter[str]:
+    """How often `price` has counted itself, by the end of its sku, over all processes and times."""
+    found: Counter[str] = Counter()
+    for point in stored_metrics():
+        if point.name == "prices.asked":
+            assert point.temporality == "delta"
+            found[str(point.attributes["sku"])] += int(point.value or 0)
     return found

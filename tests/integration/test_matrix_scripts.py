@@ -8,7 +8,7 @@ from textwrap import dedent, indent
 import pytest
 from support import launch_script, run, stored_events, stored_spans
 
-from .matrix import assert_worked, launch, needs_linux, program, variables
+from .matrix import assert_worked, counted, launch, needs_linux, program, variables
 from .servers import command_line
 
 pytestmark = needs_linux
@@ -163,6 +163,7 @@ def test_sigterm_while_threads_work_loses_nothing_that_had_ended() -> None:
     assert (len(set(spans)), len(set(events))) == (len(spans), len(events))
     assert set(promised) <= set(spans)
     assert set(promised) <= set(events)
+    assert sum(counted().values()) >= len(promised)
 
 
 ASYNCIO = """

@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Celery
 
-from otel_tracker import traced, track
+from otel_tracker import counter, traced, track
 
 app: Any = Celery("celery_shop", broker="filesystem://")
 app.conf.broker_transport_options = {
@@ -21,4 +21,5 @@ app.conf.task_ignore_result = True
 @traced
 def price(sku: str) -> None:
     track("price.asked", sku=sku)
+    counter("prices.asked").add(1, sku=sku[-2:])
     Path("answered", sku).touch()

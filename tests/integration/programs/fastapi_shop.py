@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
-from otel_tracker import traced, track
+from otel_tracker import counter, traced, track
 
 app = FastAPI()
 
@@ -14,6 +14,7 @@ app = FastAPI()
 @traced
 def price(sku: str) -> str:
     track("price.asked", sku=sku)
+    counter("prices.asked").add(1, sku=sku[-2:])
     return str(os.getpid())
 
 

@@ -5,7 +5,7 @@ import sys
 
 from flask import Flask
 
-from otel_tracker import traced, track
+from otel_tracker import counter, traced, track
 
 app = Flask("flask_shop")
 
@@ -13,6 +13,7 @@ app = Flask("flask_shop")
 @traced
 def price(sku: str) -> str:
     track("price.asked", sku=sku)
+    counter("prices.asked").add(1, sku=sku[-2:])
     return str(os.getpid())
 
 
