@@ -136,11 +136,30 @@ def test_wrong_and_unknown_settings_are_told_apart(monkeypatch: pytest.MonkeyPat
     assert said["ok"] == "OTEL_TRACKER_SQLITE_PATH is y.db."
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "verdict", "said"),
+    [
+        ("OTEL_TRACES_EXPORTER", "jsonl,console", "ok", "They go to jsonl, as OTEL_TRACES_EXPORTER says."),
+        ("OTEL_TRACES_EXPORTER", "console", "note", "They go nowhere, as OTEL_TRACES_EXPORTER says."),
+        ("OTEL_METRICS_EXPORTER", "sqlite,console", "ok", "They go to sqlite, console, as OTEL_METRICS_EXPORTER says."),
+        ("OTEL_METRICS_EXPORTER", "sqlte,jsonl", "problem", "OTEL_METRICS_EXPORTER names 'sqlte'"),
+    ],
+)
+def test_where_metrics_go_is_said(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, verdict: str, said: str
+) -> None:
+    """With spans, or where their own variable says."""
+    monkeypatch.setenv(variable, value)
+    found = [finding for finding in check_destinations() if finding.subject == "metrics"]
+    assert found[0].verdict == verdict
+    assert found[0].sentence.startswith(said)
+
+
 def test_no_destination_at_all_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """`none` is legal, but then there is nothing to look at."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     said = sentences(list(check_destinations()))
-    assert said == {"problem": "OTEL_TRACES_EXPORTER names none, so nothing is stored. Unset it."}
+    assert said["problem"] == "OTEL_TRACES_EXPORTER names none, so nothing is stored. Unset it."
 
 
 def test_store_is_missing_then_empty_then_filled() -> None:

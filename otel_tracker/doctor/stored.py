@@ -6,7 +6,15 @@ import os
 from collections.abc import Iterator
 
 from otel_tracker import settings
-from otel_tracker.destinations import LOGS_GROUP, TRACES_GROUP, entry_point_of, unknown_destination
+from otel_tracker.destinations import (
+    LOGS_GROUP,
+    METRICS_GROUP,
+    METRICS_VARIABLE,
+    TRACES_GROUP,
+    entry_point_of,
+    metric_names,
+    unknown_destination,
+)
 from otel_tracker.doctor.findings import NOTE, OK, PROBLEM, Finding
 from otel_tracker.errors import OtelTrackerError, SettingError, StoreNotFoundError
 from otel_tracker.event_routes import Route
@@ -39,6 +47,23 @@ def check_destinations() -> Iterator[Finding]:
         yield _destination(name)
     for route in settings.EVENTS_ROUTES.read():
         yield _route(route)
+    yield from _metrics()
+
+
+def _metrics() -> Iterator[Finding]:
+    """Where metrics go, by a variable of their own or with spans."""
+    names, variable = metric_names()
+    missing = [name for name in names if entry_point_of(name, METRICS_GROUP) is None]
+    if variable == METRICS_VARIABLE:
+        for name in missing:
+            yield Finding("metrics", PROBLEM, unknown_destination(name, METRICS_GROUP, variable))
+    found = [name for name in names if name not in missing]
+    if found:
+        yield Finding("metrics", OK, f"They go to {', '.join(found)}, as {variable} says.")
+    else:
+        yield Finding(
+            "metrics", NOTE, f"They go nowhere, as {variable} says. Set {METRICS_VARIABLE} to sqlite to store them."
+        )
 
 
 def _route(route: Route) -> Finding:
