@@ -160,6 +160,8 @@ class Lane(Generic[Item]):
         if thread is None:
             self._is_pausing = False
             return
+        if hasattr(self.exporter, "schedule_delay_ms"):  # which exporters of local stores have
+            end_by_s += lanes.LOCAL_FORK_WAIT_S - lanes.FORK_WAIT_S
         with self._told:
             self._is_pausing = True
             self._wake.set()

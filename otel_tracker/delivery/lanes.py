@@ -54,6 +54,10 @@ class AnyLane(Protocol):
 FORK_WAIT_S = 0.1
 """How long a fork waits for deliveries that are under way, whatever they are to."""
 
+LOCAL_FORK_WAIT_S = 1.0
+"""The same for a store of this machine. A child that inherits a transaction of SQLite's in the midst of it can never
+write that store: the library goes on believing that the process holds the lock."""
+
 _REST_S = 1.0
 _REPORT_REST_S = 5.0
 
