@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from otel_tracker.metrics import histogram as histogram
     from otel_tracker.metrics import timed as timed
     from otel_tracker.metrics import up_down_counter as up_down_counter
+    from otel_tracker.process_outputs import emf as emf
+    from otel_tracker.process_outputs import logging_output as logging_output
     from otel_tracker.process_tracker import ProcessTracker as ProcessTracker
     from otel_tracker.propagation import child_environment as child_environment
     from otel_tracker.propagation import propagate as propagate
@@ -72,12 +74,14 @@ _HOMES = {
     "counter": "otel_tracker.metrics",
     "delivery_report": "otel_tracker.delivery.lanes",
     "disable": "otel_tracker.switch",
+    "emf": "otel_tracker.process_outputs",
     "enable": "otel_tracker.switch",
     "flush": "otel_tracker.lifecycle",
     "gauge": "otel_tracker.metrics",
     "get_context": "otel_tracker.request_context",
     "histogram": "otel_tracker.metrics",
     "identify": "otel_tracker.events",
+    "logging_output": "otel_tracker.process_outputs",
     "open_store": "otel_tracker.stores",
     "propagate": "otel_tracker.propagation",
     "set_context": "otel_tracker.request_context",
@@ -114,12 +118,14 @@ __all__ = [
     "counter",
     "delivery_report",
     "disable",
+    "emf",
     "enable",
     "flush",
     "gauge",
     "get_context",
     "histogram",
     "identify",
+    "logging_output",
     "open_store",
     "propagate",
     "set_context",

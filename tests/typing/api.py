@@ -18,10 +18,12 @@ from otel_tracker import (
     counted,
     counter,
     disable,
+    emf,
     enable,
     flush,
     gauge,
     histogram,
+    logging_output,
     open_store,
     propagate,
     shutdown,
@@ -287,6 +289,8 @@ for metric in store.metrics("shop.*", since="1h", until=None, kind="counter", at
 # Process trackers: what is decorated keeps its type; a timer yields the OpenTelemetry span.
 
 process = ProcessTracker(print, name="job")
+ProcessTracker(emf("shop", dimensions=["region"]))
+ProcessTracker(logging_output("shop", 20))
 
 
 @process
