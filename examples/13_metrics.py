@@ -15,13 +15,12 @@ from contextlib import suppress
 
 from otel_tracker import configure, counter, open_store, shutdown, timed, traced
 
-orders = counter("orders.placed", description="Orders that were placed.")
-prices = {"A1": 9.99, "B2": 30.0}
+orders = counter("orders.placed")
 
 
 @traced(metrics=True)
 def price(sku: str) -> float:
-    return prices[sku]
+    return {"A1": 9.99, "B2": 30.0}[sku]
 
 
 with tempfile.TemporaryDirectory() as folder:
@@ -37,4 +36,4 @@ with tempfile.TemporaryDirectory() as folder:
     with open_store(f"{folder}/shop.db") as store:
         for point in store.metrics():
             totals[f"{point.name} {dict(sorted(point.attributes.items()))}"] += point.count or point.value
-    print("\n".join(f"{name}: {total}" for name, total in sorted(totals.items())))
+print(*(f"{name}: {total}" for name, total in sorted(totals.items())), sep="\n")

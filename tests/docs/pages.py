@@ -91,6 +91,7 @@ _VARYING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b[0-9a-f]{32}\b", "TRACE"),
     (r"\b[0-9a-f]{16}\b", "SPAN"),
     (r'"(duration_ms|\w+_ms)": [\d.e-]+', r'"\1": MS'),
+    (r'("Timestamp": |"(?:query|handler)": (?=\d+\.\d+[,}]))[\d.]+', r"\1MS"),  # of a line for CloudWatch
     (r'(?<="latencies": \{)[^}]*', lambda found: re.sub(r'": [\d.e-]+', '": MS', found[0])),
     (r"(?<=  )[\d,]+\.\d(?= ms\b|  |$|\n)", "MS"),
     (r"(otel-tracker|Python|opentelemetry-[a-z]+) \d+\.\d[\w.]*", r"\1 VERSION"),
