@@ -26,9 +26,13 @@ class InContext(Iterator[Any]):
     def __next__(self) -> Any:
         token = current.attach(self._context)
         try:
-            return next(self._items)
-        finally:
-            current.restore(token)
+            item = next(self._items)
+        except BaseException:
+            self._leave(token)
+            raise
+        self._context = current.get()  # with the spans that a generator holds open while it waits
+        current.restore(token)
+        return item
 
     def close(self) -> None:
         """Close the iterable, in the context as well: a generator's ``finally`` runs there."""
@@ -38,6 +42,15 @@ class InContext(Iterator[Any]):
         try:
             self._close()
         finally:
+            self._leave(token)
+
+    def _leave(self, token: Any) -> None:
+        """At the end, restore what was current before, unless that was taken back inside.
+
+        With Flask's own context a request is torn down by the end of its body, in Flask before 3.1 with the request's
+        span still current around us.
+        """
+        if current.get() is self._context:
             current.restore(token)
 
 
@@ -51,7 +64,9 @@ class AsyncInContext(AsyncIterator[Any]):
     async def __anext__(self) -> Any:
         token = current.attach(self._context)
         try:
-            return await anext(self._items)
+            item = await anext(self._items)
+            self._context = current.get()
+            return item
         finally:
             with suppress(ValueError):  # closed by another task than ran it
                 current.restore(token)

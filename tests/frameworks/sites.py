@@ -75,8 +75,10 @@ def flask_site(**options: Any) -> Iterator[Ask]:
         response = client.get(target, headers=headers or {})
         return Answer(response.status_code, _lower(response.headers.items()), response.text)
 
-    yield ask
-    FlaskInstrumentor().uninstrument_app(app)
+    try:
+        yield ask
+    finally:
+        FlaskInstrumentor().uninstrument_app(app)
 
 
 def fastapi_app() -> Any:
@@ -148,8 +150,10 @@ def fastapi_site(**options: Any) -> Iterator[Ask]:
         response = asyncio.run(asked(target, headers or {}))
         return Answer(response.status_code, _lower(response.headers.items()), response.text)
 
-    yield ask
-    FastAPIInstrumentor.uninstrument_app(app)
+    try:
+        yield ask
+    finally:
+        FastAPIInstrumentor.uninstrument_app(app)
 
 
 @contextmanager
@@ -175,10 +179,12 @@ def django_site(**options: Any) -> Iterator[Ask]:
         return Answer(response.status_code, _lower(response.items()), body.decode())
 
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
-    yield ask
-    DjangoInstrumentor().uninstrument()
-    settings.MIDDLEWARE = middleware
-    logging.getLogger("django.request").setLevel(logging.NOTSET)
+    try:
+        yield ask
+    finally:
+        DjangoInstrumentor().uninstrument()
+        settings.MIDDLEWARE = middleware
+        logging.getLogger("django.request").setLevel(logging.NOTSET)
 
 
 def _lower(headers: Any) -> dict[str, str]:
