@@ -16,12 +16,12 @@ from opentelemetry.instrumentation.dependencies import get_dist_dependency_confl
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined] # upstream switches it off
 
 from otel_tracker import deferring, process_role
+from otel_tracker.conventions import STABLE_HTTP, VARIABLE
 from otel_tracker.diagnostics import logger, report_internal_error, say_once
 from otel_tracker.instrumentors import DJANGO, trigger_of
 
 ENVIRONMENT_DEFAULTS = {
-    # The stable HTTP conventions; the instrumentors still write the old names unless told.
-    "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+    VARIABLE: STABLE_HTTP,
 }
 
 LOG_HANDLER = "OTEL_PYTHON_LOG_AUTO_INSTRUMENTATION"

@@ -22,6 +22,7 @@ from otel_tracker import (
     setting_sources,
     settings,
 )
+from otel_tracker.conventions import stable_http_conventions
 from otel_tracker.delivery import lanes
 from otel_tracker.diagnostics import logger, report_internal_error, say_once, set_log_level
 from otel_tracker.propagation import adopt_environment
@@ -156,7 +157,8 @@ def _propagate_into_threads() -> None:
 
         instrumentor = ThreadingInstrumentor()
         if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument()
+            with stable_http_conventions():
+                instrumentor.instrument()
     except Exception as error:
         report_internal_error("propagating context into threads", error)
 

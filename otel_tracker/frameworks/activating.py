@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from otel_tracker import request_context
+from otel_tracker.conventions import stable_http_conventions
 from otel_tracker.diagnostics import logger
 from otel_tracker.frameworks.responses import give_ids_back
 from otel_tracker.setting_values import LEAN
 from otel_tracker.settings import SPAN_ENGINE
 
 _LEAN = "otel_tracker.leanspan"
-_CONVENTIONS = "OTEL_SEMCONV_STABILITY_OPT_IN"
 
 
 @contextmanager
 def active() -> Iterator[None]:
-    """What every activation begins with; inside, upstream reads which conventions to write, and never again."""
+    """What every activation begins with; upstream's is inside."""
     request_context.use()
     give_ids_back()
-    is_unsaid = _CONVENTIONS not in os.environ
-    if is_unsaid:
-        os.environ[_CONVENTIONS] = "http"
-    try:
+    with stable_http_conventions():
         yield
-    finally:
-        if is_unsaid:
-            del os.environ[_CONVENTIONS]
 
 
 def is_active(instrumentor: Any) -> bool:

@@ -6,11 +6,12 @@ them (see `otel_tracker.django_middleware`), so that it does not matter when and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 from django.utils.functional import LazyObject, empty
+from django.utils.module_loading import import_string
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 from opentelemetry.trace import Span
 
@@ -38,6 +39,21 @@ def activate(**options: Any) -> None:
     with active():
         if not is_active(DjangoInstrumentor()):
             DjangoInstrumentor().instrument(**_hooks(**options))
+
+
+def joined(get_response: Callable[..., Any]) -> Callable[..., Any]:
+    """For a middleware that activates us while Django reads the list of them: the handler in the making is traced, too.
+
+    Upstream's middleware is at the head of the list for the next handler; where it was when this one was begun,
+    ``get_response`` itself is given back.
+    """
+    path = DjangoInstrumentor._opentelemetry_middleware
+    if path in settings.MIDDLEWARE:
+        return get_response
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE]  # Django goes through the other one at this moment
+    activate()
+    middleware: Callable[..., Any] = import_string(path)(get_response)
+    return middleware
 
 
 def _hooks(

@@ -1,0 +1,1 @@
+"""FlowTrace's names for web frameworks, on `otel_tracker.frameworks`: one module each."""
