@@ -170,9 +170,11 @@ def django_site(**options: Any) -> Iterator[Ask]:
     activate(**options)
     from django.test import Client
 
-    client = Client(raise_request_exception=False)
+    handler = Client(raise_request_exception=False).handler
 
     def ask(target: str, headers: dict[str, str] | None = None) -> Answer:
+        client = Client(raise_request_exception=False)  # a client is one thread's
+        client.handler = handler
         given = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in (headers or {}).items()}
         response = client.get(target, **{"HTTP_HOST": "localhost:8000", **given})
         body = response.getvalue() if response.streaming else response.content
