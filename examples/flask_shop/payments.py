@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from flask_shop.errors import ShopError
 from otel_tracker import traced, track
 
 # Up to 50.00 the fee is 2.9 %, up to 500.00 it is 1.9 %, up to 1500.00 it is 1.2 %.
@@ -16,11 +17,13 @@ FEES_PER_MILLE = (29, 19, 12)
 BLOCKED_CARD = "4000000000000002"
 
 
-class PaymentDeclinedError(Exception):
+class PaymentDeclinedError(ShopError):
     """The card's bank refused the payment."""
 
+    status = 402
 
-@traced
+
+@traced(expected=PaymentDeclinedError)
 def charge(amount_cents: int, card_number: str) -> int:
     """Charge the card and return what is left for the shop; raises `PaymentDeclinedError`."""
     if card_number == BLOCKED_CARD:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from flask_shop.database import connection
+from flask_shop.database import DAYS, connection
 from otel_tracker import span, traced
 
 ROUNDS = 10_000
@@ -14,6 +14,7 @@ ROUNDS = 10_000
 @traced
 def sales(days: int) -> dict[str, Any]:
     """The mean revenue a day over the last days, with a 95 % confidence interval."""
+    days = min(max(days, 1), DAYS)
     with span("load sales"):
         rows = connection().execute("SELECT revenue_cents FROM daily_sales ORDER BY day DESC LIMIT ?", (days,))
         revenues = [row["revenue_cents"] for row in rows]
