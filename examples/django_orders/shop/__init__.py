@@ -1,0 +1,1 @@
+"""Orders of tea and what belongs to it, from the basket to the parcel."""
