@@ -17,6 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")))
 
+EXAMPLE_PAGES = tuple(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "examples").glob("*/README.md")))
+"""The pages of the example applications: their first command starts a server, the others ask it and its store."""
+
 FOLDER = "/srv/shop"
 """Stands in the pages for the folder in which a reader tries things out."""
 

@@ -36,9 +36,10 @@ def environment() -> dict[str, str]:
 @functools.cache
 def results_of(page: str) -> list[dict[str, Any]]:
     """What each block of the page printed, and the error that ended it; see `run_page`."""
+    runner = "run_example.py" if page.startswith("examples/") else "run_page.py"
     with tempfile.TemporaryDirectory(prefix="otel-tracker-docs-") as folder:
         done = subprocess.run(
-            [sys.executable, str(_HERE / "run_page.py"), page],
+            [sys.executable, str(_HERE / runner), page],
             cwd=folder,
             env=environment(),
             capture_output=True,

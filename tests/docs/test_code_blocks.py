@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .pages import PAGES, Block, blocks_of, differs
+from .pages import EXAMPLE_PAGES, PAGES, Block, blocks_of, differs
 from .running import results_of
 
 NOT_RUN = {
@@ -33,6 +35,9 @@ NEEDED = {
     "docs/logs.md": ("opentelemetry.instrumentation.logging",),
     "docs/troubleshooting.md": ("flask",),
     "docs/umami.md": ("httpx",),
+    "examples/django_orders/README.md": ("django",),
+    "examples/fastapi_chat/README.md": ("fastapi", "uvicorn", "websockets.asyncio"),
+    "examples/flask_shop/README.md": ("flask",),
 }
 """What a page's blocks need beside the core install."""
 
@@ -48,6 +53,7 @@ LONG = {
     "docs/migrating/telemetry.md",
     "docs/settings.md",
     "docs/troubleshooting.md",
+    *EXAMPLE_PAGES,
 }
 """Pages whose many commands take several seconds."""
 
@@ -56,7 +62,7 @@ _INSTRUMENTORS = {name: f"opentelemetry.instrumentation.{name}" for name in ("fl
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the pages' commands are written for a POSIX shell")
-@pytest.mark.parametrize("page", [pytest.param(page, marks=_MARKS[page in LONG]) for page in PAGES])
+@pytest.mark.parametrize("page", [pytest.param(page, marks=_MARKS[page in LONG]) for page in (*PAGES, *EXAMPLE_PAGES)])
 def test_blocks_run_and_print_what_the_page_says(page: str) -> None:
     """A reader who copies the blocks of a page one after another sees what the page shows."""
     _skip_without(page)
@@ -65,7 +71,7 @@ def test_blocks_run_and_print_what_the_page_says(page: str) -> None:
     assert not faults, "\n\n".join([*faults, f"`python tests/docs/write_outputs.py {page}` writes what is printed."])
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *EXAMPLE_PAGES])
 def test_block_that_is_not_run_has_a_reason(page: str) -> None:
     """Nothing on a page is left out in silence."""
     idle = {(page, block.text.partition("\n")[0]) for block in blocks_of(page) if not block.is_run}
@@ -97,6 +103,8 @@ def _skip_without(page: str) -> None:
     for package in NEEDED.get(page, ()):
         if not (_is_installed(package) and _is_installed(_INSTRUMENTORS.get(package, package))):
             pytest.skip(f"{page} needs {package}, which is not installed")
+    if page in EXAMPLE_PAGES and not (shutil.which("curl") and Path("/proc/self/stat").exists()):
+        pytest.skip(f"{page} needs curl, and its server is found through /proc")
 
 
 def _is_installed(module: str) -> bool:

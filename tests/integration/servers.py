@@ -85,15 +85,15 @@ def assert_stored(requests: int) -> None:
     assert all(span.trace_id == roots[span.parent_span_id].trace_id for span in functions.values())
 
 
-class Server:
-    """A server that runs in a session of its own, with its port and what it says."""
+class Program:
+    """A program that runs in a session of its own, with all that it starts and what they say."""
 
-    def __init__(self, command: str, environment: dict[str, str]) -> None:
-        self.port = _free_port()
-        self._said = Path("server.log")
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str], folder: Path | None = None) -> None:
+        self._said = Path("server.log").resolve()
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
-                command_line(command, port=self.port),
+                arguments,
+                cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
@@ -107,21 +107,13 @@ class Server:
         wait_until(lambda: self._process.poll() is not None or is_so(), _DEADLINE_S)
         assert self._process.poll() is None, self.said()
 
-    def takes_connections(self) -> bool:
-        """Whether somebody listens on its port."""
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def ask(self, requests: int, *, keep_alive: bool = True) -> set[int]:
-        """Ask for so many items, numbered from 0, by several clients at once; gives the processes that answered."""
-        numbers = range(requests)
-        shares = [numbers[first::_CLIENTS] for first in range(_CLIENTS)] if keep_alive else [[n] for n in numbers]
-        with ThreadPoolExecutor(_CLIENTS) as clients:
-            return {int(answer) for share in clients.map(self._ask_one_after_another, shares) for answer in share}
-
     def end(self, target: int, by: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal to the process; gives the exit status of the started one when the whole session is over."""
         os.kill(target, by)
+        return self.wait_for_end()
+
+    def wait_for_end(self) -> int:
+        """The exit status of the started process, when the whole session is over."""
         status = self._process.wait(_DEADLINE_S)
         wait_until(lambda: not self.processes(), _DEADLINE_S)
         return status
@@ -143,6 +135,25 @@ class Server:
     def processes(self) -> dict[int, str]:
         """The command lines of the processes of the session that have not ended, by process id."""
         return {pid: _command_of(pid) for pid in _pids() if _session_of(pid) == self.pid}
+
+
+class Server(Program):
+    """A program that serves, with its port."""
+
+    def __init__(self, command: str, environment: dict[str, str]) -> None:
+        self.port = free_port()
+        super().__init__(command_line(command, port=self.port), environment)
+
+    def takes_connections(self) -> bool:
+        """Whether somebody listens on its port."""
+        return takes_connections(self.port)
+
+    def ask(self, requests: int, *, keep_alive: bool = True) -> set[int]:
+        """Ask for so many items, numbered from 0, by several clients at once; gives the processes that answered."""
+        numbers = range(requests)
+        shares = [numbers[first::_CLIENTS] for first in range(_CLIENTS)] if keep_alive else [[n] for n in numbers]
+        with ThreadPoolExecutor(_CLIENTS) as clients:
+            return {int(answer) for share in clients.map(self._ask_one_after_another, shares) for answer in share}
 
     def started_in_helpers(self) -> dict[int, list[str]]:
         """What runs or is open in those processes that serve nothing: the started one and multiprocessing's own."""
@@ -181,6 +192,12 @@ def command_line(command: str, **values: object) -> list[str]:
     return [*launcher(), found, *arguments]
 
 
+def takes_connections(port: int) -> bool:
+    """Whether somebody listens on the port."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def started_in(pid: int) -> list[str]:
     """What a process has beyond its main thread and the files that any program has: threads, and a store's files."""
     threads = len(os.listdir(f"/proc/{pid}/task")) - 1
@@ -209,7 +226,8 @@ def _last_answer(connection: HTTPConnection, path: str) -> str:
     return answer
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         port: int = server.getsockname()[1]
