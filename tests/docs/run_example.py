@@ -30,7 +30,7 @@ def main() -> None:
     page = sys.argv[1]
     steps = [(block.line, *step) for block in blocks_of(page) for step in block.commands()]
     (first_line, first, _), *others = steps
-    with serving_example(Path(page).parent.name) as example:
+    with serving_example(Path(page).parent.name, Path.cwd()) as example:
         results = [{"line": first_line, "command": first, "printed": "", "error": ""}]
         results += [
             {"line": line, "command": command, **_typed(example, command, shown)} for line, command, shown in others

@@ -88,8 +88,8 @@ def assert_stored(requests: int) -> None:
 class Program:
     """A program that runs in a session of its own, with all that it starts and what they say."""
 
-    def __init__(self, arguments: Sequence[str], environment: dict[str, str], folder: Path | None = None) -> None:
-        self._said = Path("server.log").resolve()
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str], folder: Path = Path()) -> None:
+        self._said = (folder / "server.log").resolve()
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
                 arguments,
