@@ -26,9 +26,9 @@ router = APIRouter()
 async def session(websocket: WebSocket, chat: TheChat, room: RoomName, name: UserName) -> None:
     """Be in a room until the client leaves or the server ends."""
     set_context(user_id=name)
-    await websocket.accept()
     member = Member(name)
-    with chat.rooms.joined(room, member):
+    with chat.rooms.joined(room, member):  # so that whoever is connected gets what is said from then on
+        await websocket.accept()
         track("room.joined", room=room)
         try:
             async with _sending(websocket, member):

@@ -137,11 +137,30 @@ class Stored:
         assert len(self.servers()) == len(roots)
         assert [event for event in self.events if (event.trace_id, event.span_id) not in ids] == []
 
-    def assert_answered(self, answers: Collection[Answer]) -> None:
-        """There is one request for each answer, with its status, and no other; each id is another one."""
-        assert len({answer.request_id for answer in answers}) == len(answers) == len(self.servers())
+    def assert_answered(self, answers: Collection[Answer], *, besides: int = 0) -> None:
+        """There is one request for each answer, with its status; each id is another one.
+
+        ``besides``: how many requests and sessions there are of anybody else.
+        """
+        assert len({answer.request_id for answer in answers}) == len(answers) == len(self.servers()) - besides
         for answer in answers:
             assert self.request(answer).attributes[keys.HTTP_RESPONSE_STATUS_CODE] == answer.status, answer
+
+    def assert_users(self, answers: Collection[Answer]) -> None:
+        """All spans and events of each request bear who asked, and those of somebody unknown nobody."""
+        for answer in answers:
+            request = self.request(answer)
+            users = {span.attributes.get(keys.USER_ID, "") for span in (request, *self.below(request))}
+            users |= {event.properties.get(keys.USER_ID, "") for event in self.events_of(request)}
+            assert users == {answer.user}, answer
+
+    def assert_request_ids(self, answers: Collection[Answer]) -> None:
+        """All spans and events of each request bear its id."""
+        for answer in answers:
+            request = self.request(answer)
+            ids = {span.attributes[keys.REQUEST_ID] for span in (request, *self.below(request))}
+            ids |= {event.properties[keys.REQUEST_ID] for event in self.events_of(request)}
+            assert ids == {answer.request_id}, answer
 
     def assert_failed_once(self, answer: Answer, error_type: str) -> SpanRecord:
         """The request has failed with this error, which is recorded by one span, the deepest that failed."""

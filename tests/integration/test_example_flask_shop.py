@@ -187,21 +187,12 @@ def test_functions_and_blocks_lie_below_who_calls_them(visited: Visited) -> None
 
 def test_everything_of_a_request_has_its_user(visited: Visited) -> None:
     """Spans and events bear who sent the token; a guest's bear nobody."""
-    for answer in visited.answers:
-        request = visited.stored.request(answer)
-        spans = [request, *visited.stored.below(request)]
-        users = [span.attributes.get("user.id", "") for span in spans]
-        users += [event.properties.get("user.id", "") for event in visited.stored.events_of(request)]
-        assert set(users) == {answer.user}, (answer, users)
+    visited.stored.assert_users(visited.answers)
 
 
 def test_everything_of_a_request_has_its_id(visited: Visited) -> None:
     """The one that the client sent, or else that of the trace."""
-    for answer in visited.answers:
-        request = visited.stored.request(answer)
-        found = [span.attributes["otel_tracker.request_id"] for span in (request, *visited.stored.below(request))]
-        found += [event.properties["otel_tracker.request_id"] for event in visited.stored.events_of(request)]
-        assert set(found) == {answer.request_id}
+    visited.stored.assert_request_ids(visited.answers)
     given = {answer.request_id for answer in visited.answers if answer.request_id.startswith("order-of:")}
     assert given == {f"order-of:{name}" for name in (*CUSTOMERS, "guest")}
     own = [answer for answer in visited.answers if answer.request_id not in given]
