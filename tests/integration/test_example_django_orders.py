@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from docs.pages import ROOT
 
 from otel_tracker import attributes as keys
 
@@ -42,9 +41,9 @@ for name in {CUSTOMERS}:
 """
 
 
-def customer_module() -> ModuleType:
-    """The example's own client."""
-    spec = importlib.util.spec_from_file_location("customer", ROOT / "examples" / "django_orders" / "customer.py")
+def customer_module(folder: Path) -> ModuleType:
+    """The example's own client, out of its copy."""
+    spec = importlib.util.spec_from_file_location("customer", folder / "customer.py")
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules["customer"] = importlib.util.module_from_spec(spec)  # its dataclasses look themselves up
@@ -151,7 +150,7 @@ def add_customers(site: Example) -> None:
 
 
 def use(site: Example) -> tuple[list[Answer], int]:
-    make = customer_module().Customer
+    make = customer_module(site.folder).Customer
     visits = [Visit(make(site.port)) for _ in CUSTOMERS]
     nobody, staff = Visit(make(site.port)), Visit(make(site.port))
     with ThreadPoolExecutor(len(visits) + 1) as people:
