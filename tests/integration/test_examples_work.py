@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,23 @@ def test_shop_sells_what_is_in_stock_and_no_more() -> None:
     assert shop.post("/orders", json={**order, "items": {"1": 1}}).status_code == 409
     assert shop.get("/products/1").get_json()["stock"] == 0
     assert shop.get("/orders/1").status_code == 401
+
+
+def test_chat_gives_up_who_does_not_read_and_goes_on_for_the_others() -> None:
+    """A member whose queue is full gets no more; memory is bounded, and nobody waits."""
+    from fastapi_chat.history import Message  # type: ignore[import-not-found]
+    from fastapi_chat.rooms import MAX_WAITING, Member, Rooms  # type: ignore[import-not-found]
+
+    async def chat() -> tuple[list[int], list[int]]:
+        rooms, reading, sleeping = Rooms(), Member("ada"), Member("bob")
+        with rooms.joined("tea", reading), rooms.joined("tea", sleeping):
+            heard, messages = [], reading.messages()
+            for number in range(MAX_WAITING + 1):
+                rooms.broadcast(Message(number, "tea", "ada", "hello", ""))
+                heard.append((await anext(messages)).id)
+            return heard, [message.id async for message in sleeping.messages()]
+
+    assert asyncio.run(chat()) == (list(range(MAX_WAITING + 1)), [])
 
 
 @pytest.mark.slow
