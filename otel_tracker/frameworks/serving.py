@@ -97,19 +97,20 @@ class Served(Request):
         if span is None:
             return
         try:
+            del span.end
             if span.is_recording():
                 self._complete(span)
+            self.find = None  # it holds the framework's request
         except Exception as error:
             report_internal_error("ending a request", error)
         type(span).end(span, end_time)
 
     def _complete(self, span: Any) -> None:
-        del span.end, span.record_exception
+        del span.record_exception
         if self.is_answered:
             vars(span).pop("set_status", None)
         if self.find is not None:
             self.look()
-            self.find = None  # it holds the framework's request
         for late in (self.late, self.values.attributes):
             for key, value in late.items():
                 span.set_attribute(key, value)
@@ -166,9 +167,10 @@ class Serving:
         if event_needs.of_events:
             served.tell(_facts_of(carrier, rules))
         request_context.adopt(span, served)
+        span.end = served.end
         if span.is_recording():
             served.late = _late(carrier, rules)
-            span.end, span.record_exception = served.end, served.record_exception
+            span.record_exception = served.record_exception
             if self._leaves_out(carrier, rules):
                 span._context = _unsampled(context)
         return served

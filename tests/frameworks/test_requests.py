@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from hashlib import sha256
 from typing import Any
@@ -192,6 +193,24 @@ def test_hooks_of_the_program_run_as_well(stored: Stored, site: Any) -> None:
     with site(request_hook=lambda span, carrier: seen.append(span.get_span_context().span_id)) as ask:
         ask("/items/3")
     assert [f"{span_id:016x}" for span_id in seen] == [stored.server.span_id]
+
+
+def test_request_that_is_not_sampled_is_known_all_the_same(stored: Stored, site: Any) -> None:
+    """By its caller's decision: no span, but its events have its id; nothing of it is kept in memory."""
+    from otel_tracker.frameworks.serving import Served
+
+    caller = {"traceparent": f"00-{7:032x}-{8:016x}-00"}
+    with site() as ask:
+        answer = ask("/who/3", {**caller, "X-Request-ID": "r1"})
+        requests = [one for one in gc.get_objects() if isinstance(one, Served)]
+    assert (answer.headers["x-request-id"], stored.spans) == ("r1", [])
+    (event,) = stored.events
+    assert (event.trace_id, event.properties["user.id"], event.properties["otel_tracker.request_id"]) == (
+        "",
+        "u3",
+        "r1",
+    )
+    assert [one for one in requests if one.find is not None] == []
 
 
 def test_nothing_is_traced_and_nothing_breaks_without_a_provider(site: Any) -> None:
