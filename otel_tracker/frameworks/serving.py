@@ -85,11 +85,14 @@ class Served(Request):
         if self.is_answered:
             span.set_status = _leave  # until the span ends, which upstream does next
             return
-        trace_id = span.get_span_context().trace_id
-        if not is_recorded(exception, trace_id):
-            type(span).record_exception(span, exception, *args, **kwargs)
-            mark_recorded(exception, trace_id)
-        self._failure = exception
+        try:
+            trace_id = span.get_span_context().trace_id
+            if not is_recorded(exception, trace_id):
+                type(span).record_exception(span, exception, *args, **kwargs)
+                mark_recorded(exception, trace_id)
+            self._failure = exception
+        except Exception as error:  # an exception of anybody's, whose text may fail
+            report_internal_error("recording an exception", error)
 
     def end(self, end_time: int | None = None) -> None:
         """In place of the span's own: write what is left to be written, and end it."""

@@ -195,6 +195,22 @@ def test_hooks_of_the_program_run_as_well(stored: Stored, site: Any) -> None:
     assert [f"{span_id:016x}" for span_id in seen] == [stored.server.span_id]
 
 
+def test_spans_of_the_sdks_own_say_the_same(stored: Stored, site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids, endings, errors and what is left out do not depend on the lean engine."""
+    monkeypatch.setenv("OTEL_TRACKER_SPAN_ENGINE", "sdk")
+    lifecycle.forget_cached_settings()
+    with site() as ask:
+        ask("/items/3?token=abc", {"X-Request-ID": "r1", "Host": "shop.example:8000"})
+        ask("/health")
+        ask("/raises-below", {"X-Request-ID": "r2"})
+    assert all(type(span).__name__ == "ReadableSpan" for span in stored.exported_spans.get_finished_spans())
+    served, failed = stored.servers
+    assert (served.attributes["otel_tracker.request_id"], served.attributes["server.address"]) == ("r1", "shop.example")
+    assert served.attributes["url.query"] == "token=[redacted]"
+    assert (failed.attributes["error.type"], failed.events, failed.error["message"]) == ("LookupError", (), "below")
+    assert len(stored.spans) == 4
+
+
 def test_request_that_is_not_sampled_is_known_all_the_same(stored: Stored, site: Any) -> None:
     """By its caller's decision: no span, but its events have its id; nothing of it is kept in memory."""
     from otel_tracker.frameworks.serving import Served
