@@ -15,6 +15,7 @@ from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, ProxyHandle
 
 PASSWORD = "for-development-only"
 TEAPOT = 5
+TIMEOUT_S = 120
 GOOD_CARD = "4242424242424242"
 
 
@@ -60,7 +61,7 @@ class Customer:
 
     def _ask(self, path: str, form: bytes | None) -> Answer:
         try:
-            response = self._opener.open(f"{self._url}{path}", form, timeout=60)
+            response = self._opener.open(f"{self._url}{path}", form, timeout=TIMEOUT_S)
         except HTTPError as error:  # what urllib calls an error is an answer, too
             response = error
         with response:

@@ -6,6 +6,7 @@ Nothing here is about tracing.
 import os
 from pathlib import Path
 
+import django
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -66,7 +67,11 @@ LOGIN_REDIRECT_URL = "products"
 LOGOUT_REDIRECT_URL = "products"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+MAIL_TO_CONSOLE = "django.core.mail.backends.console.EmailBackend"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": MAIL_TO_CONSOLE}}
+else:
+    EMAIL_BACKEND = MAIL_TO_CONSOLE
 DEFAULT_FROM_EMAIL = "shop@example.org"
 
 STATIC_URL = "static/"

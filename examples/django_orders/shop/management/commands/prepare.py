@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
@@ -21,14 +22,14 @@ class Command(BaseCommand):
         """Do it; what is there already stays as it is."""
         call_command("migrate", verbosity=0)
         if settings.DEBUG:
-            added = [name for name, is_staff in USERS if _add_user(name, is_staff)]
-            self.stdout.write(f"added users: {', '.join(added) or 'none, they are there'}")
+            self.stdout.write(f"added users: {', '.join(_add_users()) or 'none, they are there'}")
 
 
-def _add_user(name: str, is_staff: bool) -> bool:
+def _add_users() -> list[str]:
     users = get_user_model().objects
-    if users.filter(username=name).exists():
-        return False
-    add = users.create_superuser if is_staff else users.create_user
-    add(name, f"{name}@example.org", PASSWORD)
-    return True
+    missing = [(name, is_staff) for name, is_staff in USERS if not users.filter(username=name).exists()]
+    password = make_password(PASSWORD) if missing else ""  # once, because hashing takes its time on purpose
+    for name, is_staff in missing:
+        rights = {"is_staff": is_staff, "is_superuser": is_staff}
+        users.create(username=name, email=f"{name}@example.org", password=password, **rights)
+    return [name for name, _ in missing]
