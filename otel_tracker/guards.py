@@ -105,6 +105,8 @@ class Guards:
 
         try:
             util.register_after_fork(self, in_child)
+            if util.process.parent_process() is not None:  # itself a child, such as that of a fork server
+                in_child(None)
         except Exception as error:
             report_internal_error("guarding multiprocessing", error)
 
