@@ -16,6 +16,7 @@ CODE_LINE_NUMBER: Final = "code.line.number"
 
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/ and .../exception/ (stable)
 ERROR_TYPE: Final = "error.type"
+OTHER_ERROR_TYPE: Final = "_OTHER"  # the value for a class whose name cannot be had
 EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_MESSAGE: Final = "exception.message"
 EXCEPTION_STACKTRACE: Final = "exception.stacktrace"

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from otel_tracker import attributes as keys
-from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.instruments import SECONDS, Counter, Histogram, instrument
 from otel_tracker.tracing.failures import type_name
 
@@ -51,6 +50,5 @@ def function_timing(function_name: str) -> DurationTiming:
 def _with_type(labels: dict[str, Any], error: BaseException) -> dict[str, Any]:
     try:
         return {**labels, keys.ERROR_TYPE: type_name(error)}
-    except Exception as failure:  # a class of anybody's
-        report_internal_error("naming an exception", failure)
-        return labels
+    except Exception:  # a class that does not say its name: a failure all the same
+        return {**labels, keys.ERROR_TYPE: keys.OTHER_ERROR_TYPE}
