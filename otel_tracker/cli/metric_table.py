@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from math import inf
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -70,6 +71,8 @@ def sparkline(slots: Sequence[float | None], *, from_zero: bool) -> str:
 
 
 def _height(value: float, least: float, greatest: float) -> int:
+    if greatest == inf:  # the sum of numbers that are large enough
+        return len(_BARS) - 1 if value == inf else 0
     share = (value / 2 - least / 2) / (greatest / 2 - least / 2) if greatest > least else 0.0  # halves: no overflow
     return max(min(round(share * len(_BARS)) - 1, len(_BARS) - 1), 0)
 
