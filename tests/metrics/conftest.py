@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 from opentelemetry.util._once import Once
 
-from otel_tracker import instruments
+from otel_tracker import instruments, metrics
 
 from .helpers import Measured
 
@@ -25,8 +25,10 @@ from .helpers import Measured
 def clean_instruments() -> Iterator[None]:
     """No instrument, and no label of one, from another test."""
     instruments.forget_all()
+    metrics._duration_timing.cache_clear()
     yield
     instruments.forget_all()
+    metrics._duration_timing.cache_clear()
 
 
 @pytest.fixture
