@@ -29,7 +29,7 @@ from opentelemetry.trace import Span, SpanContext
 from otel_tracker import current, event_needs, settings
 from otel_tracker.attributes import REQUEST_ID, SERVER_ADDRESS, SESSION_ID, URL_PATH, USER_ID
 from otel_tracker.capture import capture_tree, capture_value
-from otel_tracker.diagnostics import report_internal_error
+from otel_tracker.diagnostics import report_internal_error, say_once
 
 CONTEXT_KEYS = {
     "user_id": USER_ID,
@@ -46,6 +46,7 @@ MAX_STAMPED = 24
 _SDK_MODULE, _STAMPING_MODULE = "opentelemetry.sdk.trace", "otel_tracker.stamping"
 _MAX_UNRECORDED = 1_000
 _OVERLAY = create_key("otel-tracker-context")
+_UNRECORDED = create_key("otel-tracker-request")
 _BOX = "_otel_tracker_request"
 
 
@@ -110,8 +111,13 @@ class Request:
         return _NOTHING.attributes
 
     def look(self) -> None:
-        """Take over what is found, if it is there now."""
-        found = self.find() if self.find is not None else None
+        """Take over what is found, if it is there now; what cannot be asked for it, a user of the program's, is not."""
+        try:
+            found = self.find() if self.find is not None else None
+        except Exception as error:  # the program's own objects, which say so themselves where the program asks them
+            self.find = None
+            say_once(f"Whose request it is could not be asked: {type(error).__name__}. It is recorded as nobody's.")
+            return
         if not found:
             return
         self.find = None
@@ -120,6 +126,7 @@ class Request:
         _stamp_root(self)
 
 
+_NO_REQUEST: tuple[int, Request | None] = (0, None)
 _ambient: ContextVar[Values] = ContextVar("otel_tracker_ambient_context", default=_NOTHING)
 _unboxed: OrderedDict[object, Request] = OrderedDict()
 """Requests that are on no span, by what `_key_of` says of theirs."""
@@ -255,14 +262,20 @@ def known(span: Span) -> Request | None:
 
 
 def adopt(span: Span, request: Request) -> None:
-    """Let ``request`` be that of a span which has just begun, and of all below it; what was said of it stays."""
-    earlier = known(span) or _unboxed.get(_key_of(span))
+    """Let ``request`` be that of a span which has just begun, and of all below it; what was said of it stays.
+
+    Of a span that is not recorded nothing was said: it shares its trace id with other requests of the same caller. The
+    spans below it are made of nothing but ids, so that the context which they are made in tells whose they are. It is
+    left with the span, by whoever has begun that.
+    """
+    earlier = known(span)
+    if span.is_recording():
+        earlier = earlier or _unboxed.get(_key_of(span))
+    else:
+        current.attach(Context({**current.get(), _UNRECORDED: (span.get_span_context().trace_id, request)}))
     if earlier is not None and earlier.values.given:
         request.values = request.values.merged(earlier.values.given)
     setattr(span, _BOX, request)
-    if not span.is_recording():  # those below it are made of nothing but its ids
-        _unboxed.pop(_key_of(span), None)
-        _kept(_key_of(span), request)
 
 
 def begun(span: Span, parent: Context | None) -> None:
@@ -325,7 +338,12 @@ def request_of(context: Context, *, makes: bool = False) -> Request | None:
     if span is None:
         return None
     request: Request | None = getattr(span, _BOX, None)
-    return _request_of_unboxed(span, makes=makes) if request is None else request
+    if request is not None:
+        return request
+    trace_id, request = context.get(_UNRECORDED, _NO_REQUEST)  # type: ignore[misc]
+    if request is not None and span.get_span_context().trace_id == trace_id:
+        return request
+    return _request_of_unboxed(span, makes=makes)
 
 
 def _request_of_unboxed(span: Any, *, makes: bool) -> Request | None:
