@@ -7,8 +7,9 @@ from ipaddress import ip_address
 
 from otel_tracker.frameworks.carriers import FORWARDED, X_FORWARDED_FOR, Carrier
 
-# https://www.rfc-editor.org/rfc/rfc7239#section-4: `for=` of the first element is the client.
-_FOR = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"([^"]*)"|([^;,\s]*))', re.IGNORECASE)
+# https://www.rfc-editor.org/rfc/rfc7239#section-4: pairs, and `for` of the first element is the client. A value in
+# quotes may hold what would separate pairs, and elements.
+_PAIR = re.compile(r'\s*([^\s=;,"]*)\s*(?:=\s*(?:"([^"]*)"|([^;,\s"]*))\s*)?(;|,|$)')
 _MAX_HEADER = 4_000
 
 
@@ -24,10 +25,22 @@ def forwarded_client(carrier: Carrier) -> str | None:
     """The client's address that proxies have passed on; None where they say none, or no address at all."""
     forwarded = carrier.get(FORWARDED)
     if forwarded:
-        match = _FOR.search(forwarded[:_MAX_HEADER].partition(",")[0])
-        return _address(match[1] or match[2] or "") if match else None
+        return _address(_for_of(forwarded[:_MAX_HEADER]))
     chain = carrier.get(X_FORWARDED_FOR)
     return _address(chain[:_MAX_HEADER].partition(",")[0]) if chain else None
+
+
+def _for_of(forwarded: str) -> str:
+    """What ``for=`` says in the first element; nothing where it is missing, or where the header is none."""
+    at = 0
+    while pair := _PAIR.match(forwarded, at):
+        name, quoted, plain, separator = pair.groups()
+        if name.lower() == "for":
+            return str(quoted or plain or "")
+        if separator != ";":
+            break
+        at = pair.end()
+    return ""
 
 
 def _address(text: str) -> str | None:

@@ -123,7 +123,10 @@ class AsgiCarrier:
 
     def __init__(self, scope: MutableMapping[str, Any]) -> None:
         self._scope = scope
-        self._headers = dict(scope.get("headers") or ())
+        pairs = list(scope.get("headers") or ())
+        self._headers = dict(pairs)
+        if len(self._headers) < len(pairs):
+            self._headers = _joined(pairs)
 
     @property
     def path(self) -> str:
@@ -166,3 +169,12 @@ class AsgiCarrier:
     def url(self) -> str:
         """See `Carrier.url`."""
         return f"{self._scope.get('scheme', 'http')}://{self.get(HOST) or ''}{self.path}"
+
+
+def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name, those of one name as one list, as WSGI's servers have it already (RFC 9110, section 5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        separator = b"; " if name == COOKIE.name else b","
+        found[name] = found[name] + separator + value if name in found else value
+    return found

@@ -1,15 +1,19 @@
 """Django: `instrument`, and what the launcher does in its place.
 
-Hooks used: upstream's ``request_hook`` and ``response_hook``. Its middleware is added when Django reads the list of
-them (see `otel_tracker.django_middleware`), so that it does not matter when and where the settings are named.
+Hooks used: upstream's ``request_hook`` and ``response_hook``, and Django's signal ``got_request_exception``. The
+middleware of upstream is added when Django reads the list of them (see `otel_tracker.django_middleware`), so that it
+does not matter when and where the settings are named.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.core.signals import got_request_exception
 from django.utils.functional import LazyObject, empty
 from django.utils.module_loading import import_string
 from opentelemetry.instrumentation.django import DjangoInstrumentor
@@ -39,6 +43,7 @@ def activate(**options: Any) -> None:
     with active():
         if not is_active(DjangoInstrumentor()):
             DjangoInstrumentor().instrument(**_hooks(**options))
+    got_request_exception.connect(_see)
 
 
 def joined(get_response: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,14 +93,31 @@ def _respond(span: Span, request: Any, response: Any) -> None:
     served.is_answered = response.status_code < 500
     if response.streaming and getattr(response, "file_to_stream", None) is None:
         try:
-            _keep_in_trace(response)
+            _keep_in_trace(response, served)
         except Exception as error:  # a response of anybody's class
             report_internal_error("keeping a streamed response in its trace", error)
 
 
-def _keep_in_trace(response: Any) -> None:
-    kind = AsyncInContext if getattr(response, "is_async", False) else InContext
-    response.streaming_content = kind(response.streaming_content, current.get())
+def _keep_in_trace(response: Any, served: Served) -> None:
+    if getattr(response, "is_async", False):
+        response.streaming_content = AsyncInContext(response.streaming_content, current.get(), served)
+        return
+    # Django closes what it was given by itself, which must happen in the context, too; private to it and used here.
+    closers, response._resource_closers = response._resource_closers, []
+
+    def close() -> None:
+        for closer in closers:
+            with suppress(Exception):  # as Django does
+                closer()
+
+    response.streaming_content = InContext(response.streaming_content, current.get(), served, close)
+
+
+def _see(sender: object, **details: Any) -> None:
+    """What no view has raised, but a middleware, is told to upstream's middleware by nobody."""
+    served, error = request_context.request_of(current.get()), sys.exc_info()[1]
+    if isinstance(served, Served) and error is not None:
+        served.see(error)
 
 
 def _user_of(request: Any) -> Mapping[str, Any] | None:
@@ -105,4 +127,4 @@ def _user_of(request: Any) -> Mapping[str, Any] | None:
         user = vars(user).get("_wrapped", empty)
     if user is None or user is empty or not getattr(user, "is_authenticated", False):
         return None
-    return {"user_id": str(user.pk)}
+    return None if user.pk is None else {"user_id": str(user.pk)}

@@ -1,15 +1,26 @@
 """Flask: `instrument`, and what the launcher does in its place.
 
-Hooks used: upstream's ``request_hook`` (its ``response_hook`` is left to the program), and Flask's signal
-``request_finished`` for a body that is sent bit by bit.
+Hooks used: upstream's ``request_hook`` (its ``response_hook`` is left to the program), and Flask's signals
+``request_finished`` for a body that is sent bit by bit and ``appcontext_tearing_down`` for a teardown that raises.
+
+Private to upstream and used here: where it keeps the request's span in the environ.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import flask
-from opentelemetry.instrumentation.flask import FlaskInstrumentor
+from flask.globals import app_ctx
+from opentelemetry.context import detach
+from opentelemetry.instrumentation.flask import (
+    _ENVIRON_ACTIVATION_KEY,
+    _ENVIRON_SPAN_KEY,
+    _ENVIRON_TOKEN,
+    FlaskInstrumentor,
+)
 from opentelemetry.trace import Span, get_current_span, use_span
 
 from otel_tracker import current, request_context
@@ -18,6 +29,10 @@ from otel_tracker.frameworks.activating import active, cheap_spans, is_active
 from otel_tracker.frameworks.carriers import WsgiCarrier
 from otel_tracker.frameworks.serving import Served, Serving
 from otel_tracker.frameworks.streams import InContext
+
+_ENVIRON = "_otel_tracker_environ"
+_NONE: Mapping[str, Any] = {}
+_NO_BODY = frozenset({204, 304})
 
 
 def instrument(app: flask.Flask | None = None, **options: Any) -> None:
@@ -35,6 +50,7 @@ def instrument(app: flask.Flask | None = None, **options: Any) -> None:
             FlaskInstrumentor().instrument_app(app, **hooks)
             _put_first(app)
     flask.request_finished.connect(_keep_in_trace)
+    flask.appcontext_tearing_down.connect(_end_what_is_left)
 
 
 def _hooks(
@@ -44,6 +60,7 @@ def _hooks(
 
     def begin(span: Span, environ: dict[str, Any]) -> None:
         serving.begin(span, WsgiCarrier(environ), session_cookie=_session_cookie())
+        setattr(app_ctx, _ENVIRON, environ)
         if request_hook is not None:  # with the span current, as the other frameworks have it
             with use_span(span, record_exception=False, set_status_on_exception=False):
                 request_hook(span, environ)
@@ -70,8 +87,32 @@ def _put_first(app: flask.Flask) -> None:
 
 def _keep_in_trace(sender: object, response: Any, **details: Any) -> None:
     try:
-        is_ours = response.is_streamed and isinstance(request_context.known(get_current_span()), Served)
-        if is_ours and not response.direct_passthrough:
-            response.response = InContext(response.response, current.get())
+        served = request_context.known(get_current_span())
+        if isinstance(served, Served) and _is_sent_later(response):
+            response.response = InContext(response.response, current.get(), served)
     except Exception as error:  # a response of anybody's class
         report_internal_error("keeping a streamed response in its trace", error)
+
+
+def _is_sent_later(response: Any) -> bool:
+    """Whether the server will ask for the body when the request is over for upstream."""
+    has_body = flask.request.method != "HEAD" and response.status_code not in _NO_BODY
+    return has_body and response.is_streamed and not response.direct_passthrough
+
+
+def _end_what_is_left(sender: object, **details: Any) -> None:
+    """End the request's span where a teardown function of the application raised: no other is called then.
+
+    Flask 3.2 calls all of them.
+    """
+    if flask.has_request_context():  # another context of the application's, pushed within the request
+        return
+    try:
+        environ = getattr(app_ctx, _ENVIRON, _NONE)
+        activation, token = environ.get(_ENVIRON_ACTIVATION_KEY), environ.get(_ENVIRON_TOKEN)
+        if activation is not None and environ.get(_ENVIRON_SPAN_KEY) is get_current_span():
+            activation.__exit__(*sys.exc_info())
+            if token is not None:
+                detach(token)
+    except Exception as error:
+        report_internal_error("ending a request whose teardown raised", error)

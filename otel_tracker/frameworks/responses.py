@@ -5,6 +5,7 @@ There is one for the whole process. One that the program had set before is asked
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from opentelemetry.context import Context
@@ -23,6 +24,9 @@ from otel_tracker.http_rules import rules_in_force
 _ASGI_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 """The messages of ASGI's that headers go out with; upstream hands over every message."""
 
+_FAILURE = 500
+"""The first status that says that the server failed."""
+
 
 class RequestIdPropagator(ResponsePropagator):
     """Adds the header, unless the response has one of that name; ``first`` adds its own before that."""
@@ -39,11 +43,23 @@ class RequestIdPropagator(ResponsePropagator):
                 return
             served = request_context.request_of(current.get() if context is None else context)
             if isinstance(served, Served):
+                if type(carrier) is dict and carrier.get("status", 0) >= _FAILURE:
+                    _see(carrier["status"], served)
                 name = rules_in_force().request_id_header
                 if not _has(carrier, name):
                     setter.set(carrier, name, served.request_id)
         except Exception as error:  # carriers are servers' and frameworks' own
             report_internal_error("writing the request's id into a response", error)
+
+
+def _see(status: int, served: Served) -> None:
+    """The exception that an ASGI application answers, if it does so while it handles one: a mounted one's own
+    middleware answers completely before it raises on, and the request's span ends with the answer. One that is itself
+    the answer (``HTTPException(503)``) is none.
+    """
+    error = sys.exc_info()[1]
+    if isinstance(error, Exception) and getattr(error, "status_code", None) != status:
+        served.see(error)
 
 
 def give_ids_back() -> None:

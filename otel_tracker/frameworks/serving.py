@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import Any
 from weakref import ReferenceType
 
-from opentelemetry.trace import Span, SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Span, SpanContext, Status, StatusCode, TraceFlags, get_current_span
 from opentelemetry.util.http import get_excluded_urls, parse_excluded_urls
 
 from otel_tracker import attributes as keys
@@ -52,7 +52,7 @@ class Served(Request):
     whatever was raised, so that it was no error.
     """
 
-    __slots__ = ("_facts", "_failure", "is_answered", "late", "request_id")
+    __slots__ = ("_facts", "_failure", "_held", "is_answered", "late", "request_id")
 
     def __init__(self, span: Span, request_id: str, values: Values, find: Find | None) -> None:
         self.root = ReferenceType(span)
@@ -60,6 +60,7 @@ class Served(Request):
         self.values = values
         self.find = find
         self.is_answered = False
+        self._held: Any = None  # the span, which no context need refer to while the body is sent
         self.late: Mapping[str, Any] = _NONE
         self._facts: dict[str, Any] = {}
         self._failure: BaseException | None = None  # kept until the span ends
@@ -94,10 +95,23 @@ class Served(Request):
         except Exception as error:  # an exception of anybody's, whose text may fail
             report_internal_error("recording an exception", error)
 
+    def see(self, exception: BaseException) -> None:
+        """The framework makes an answer of failure of this, which upstream may record as well. Never raises.
+
+        Where another span is current, an application within another's, it is recorded there.
+        """
+        try:
+            if get_current_span() is self._root():
+                self.record_exception(exception)
+            else:
+                self._failure = exception
+        except Exception as error:
+            report_internal_error("recording an exception of a request", error)
+
     def end(self, end_time: int | None = None) -> None:
-        """In place of the span's own: write what is left to be written, and end it."""
+        """In place of the span's own: write what is left to be written and end it, unless the body is still to come."""
         span = self._root()
-        if span is None:
+        if span is None or self._held is not None:
             return
         try:
             del span.end
@@ -107,6 +121,29 @@ class Served(Request):
         except Exception as error:
             report_internal_error("ending a request", error)
         type(span).end(span, end_time)
+
+    def hold(self) -> None:
+        """Let the span end with the body, `finish`, and not with what upstream takes for the end of the request."""
+        self._held = self._root()
+
+    def finish(self, failure: BaseException | None = None) -> None:
+        """The body is over, however often that is said; ``failure`` is what it has raised. Never raises."""
+        span, self._held = self._held, None
+        if span is None:
+            return
+        try:
+            if isinstance(failure, Exception) and span.is_recording():
+                self._fail(span, failure)
+            self.end()
+        except Exception as error:
+            report_internal_error("ending a streamed request", error)
+
+    def _fail(self, span: Any, failure: Exception) -> None:
+        """The headers have promised another status, which stays what the client got."""
+        self.is_answered = False
+        vars(span).pop("set_status", None)
+        self.record_exception(failure)
+        span.set_status(Status(_ERROR, f"{type(failure).__name__}: {message_of(failure)}"))
 
     def _complete(self, span: Any) -> None:
         del span.record_exception
