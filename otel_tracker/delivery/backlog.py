@@ -26,6 +26,7 @@ Item = TypeVar("Item")
 
 # So few that the call which finds the queue full is not held up: 32 spans are encoded and appended in 0.5 ms.
 _SPILLED_AT_ONCE = 32
+_MOST_SPILLS = 16
 _PARKED_AT_ONCE = 256
 _DISK_REST_S = 1.0
 _BURST_S = 0.05
@@ -93,6 +94,16 @@ class Backlog(Generic[Item]):
             return not (self.queue or self._given_back or self._in_hand) and self._journal.is_empty
 
     @property
+    def is_surely_empty(self) -> bool:
+        """`is_empty`, where that can be said without waiting."""
+        if not self.lock.try_acquire():
+            return False
+        try:
+            return not (self.queue or self._given_back or self._in_hand) and self._journal.is_empty
+        finally:
+            self.lock.release()
+
+    @property
     def holds_others(self) -> bool:
         """Whether anything of earlier processes waits."""
         return self._journal.holds_others
@@ -108,14 +119,18 @@ class Backlog(Generic[Item]):
         return time.monotonic() - self._spilled_s < _BURST_S and self.in_journal < _MAX_BURST
 
     def spill(self) -> None:
-        """Bring the queue below its bound again, unless another thread is about to."""
-        if not self.lock.try_acquire():
-            return
-        try:
-            while len(self.queue) >= self._max_queue_size:
-                self._spill(self._popped(_SPILLED_AT_ONCE))
-        finally:
-            self.lock.release()
+        """Bring the queue below its bound again, unless another thread is about to.
+
+        One thread cannot keep up with several that go on: from twice the bound each of them lends a hand.
+        """
+        if self.lock.try_acquire():
+            try:
+                self._spill_some()
+            finally:
+                self.lock.release()
+        elif len(self.queue) >= 2 * self._max_queue_size and not self.lock.is_mine():
+            with self.lock:
+                self._spill_some()
 
     def claim(self) -> None:
         """Take over what dead processes have left on disk."""
@@ -211,6 +226,13 @@ class Backlog(Generic[Item]):
     def _popped(self, number: int) -> list[Item]:
         queue = self.queue
         return [queue.popleft() for _ in range(min(number, len(queue)))]
+
+    def _spill_some(self) -> None:
+        """Not for as long as others go on to put in: who delivers, and who forks, waits for the lock meanwhile."""
+        for _ in range(_MOST_SPILLS):
+            if len(self.queue) < self._max_queue_size:
+                break
+            self._spill(self._popped(_SPILLED_AT_ONCE))
 
     def _spill(self, items: list[Item]) -> None:
         self._spilled_s = now_s = time.monotonic()

@@ -148,7 +148,7 @@ class Lane(Generic[Item]):
         self.hurry()
 
     def begin_pause(self) -> None:
-        """Ask the thread to deliver what waits and to end, if it can at once; `pause` waits for that."""
+        """Ask the thread to end after what it has in hand; `pause` waits for that."""
         if self._thread_of_others() is not None:
             with self._told:
                 self._is_pausing = True
@@ -179,7 +179,7 @@ class Lane(Generic[Item]):
 
     def resume(self) -> None:
         """Go on after a fork, when there is something to deliver."""
-        if not (self._is_closed or self._backlog.is_empty):
+        if not (self._is_closed or self._backlog.is_surely_empty):
             self._begin()
 
     def start_anew(self) -> None:
@@ -334,7 +334,9 @@ class Lane(Generic[Item]):
                 if not is_taken:
                     return is_taken is None
                 self._answer_settled()
-                if is_all or self._asks or self._is_ending or self._is_pausing:
+                if self._is_pausing and not self._is_ending:  # the rest is delivered after the fork
+                    return True
+                if is_all or self._asks or self._is_ending:
                     continue
                 if not self._backlog.is_crowded:
                     return True

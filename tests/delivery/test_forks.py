@@ -184,3 +184,71 @@ work_and_track(range(70, 80))
     )
     assert ended.stderr == ""
     check_once(range(80))
+
+
+TIGHT_LOOPS = """
+configure()
+stop = threading.Event()
+made = [0] * 4
+
+@traced
+def step(n):
+    pass
+
+def trace(which):
+    while not stop.is_set():
+        step(which)
+        made[which] += 1
+
+tracers = [threading.Thread(target=trace, args=(n,)) for n in range(4)]
+for thread in tracers:
+    thread.start()
+"""
+
+
+@pytest.mark.slow
+def test_fork_beside_threads_that_trace_without_pause_returns_and_so_does_the_child() -> None:
+    """More spans than can be delivered or put on disk: nobody waits for a lock that is never free."""
+    ended = run_work(
+        f"""{TIGHT_LOOPS}
+longest_s = 0.0
+for _ in range(8):
+    began_s = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        step(9)
+        os._exit(0 if flush(20) else 1)
+    longest_s = max(longest_s, time.monotonic() - began_s)
+    assert os.waitpid(pid, 0)[1] == 0
+stop.set()
+for thread in tracers:
+    thread.join()
+say(longest_s=longest_s)
+os._exit(0)
+""",
+        PYTHONWARNINGS="ignore",
+    )
+    assert json.loads(ended.stdout)["longest_s"] < 5.0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="asks /proc how much memory is in use")
+def test_memory_is_bounded_while_several_threads_trace_without_pause() -> None:
+    """One thread that puts on disk what the others make would never keep up with them."""
+    ended = run_work(f"""{TIGHT_LOOPS}
+def used_mib():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+
+while sum(made) < 40_000:
+    time.sleep(0.01)
+early_mib = used_mib()
+while sum(made) < 160_000:
+    time.sleep(0.01)
+late_mib = used_mib()
+stop.set()
+say(grown_mib=late_mib - early_mib, made=made)
+os._exit(0)
+""")
+    said = json.loads(ended.stdout)
+    assert min(said["made"]) > sum(said["made"]) // 40  # nobody of them works for the others alone
+    assert said["grown_mib"] < 40
