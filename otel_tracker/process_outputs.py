@@ -42,7 +42,7 @@ def emf(namespace: str, *, dimensions: Iterable[str] = ()) -> Output:
     return write
 
 
-def logging_output(logger: logging.Logger | str = "otel_tracker.process", level: int = logging.INFO) -> Output:
+def logging_output(logger: logging.Logger | str = "otel_tracker.processes", level: int = logging.INFO) -> Output:
     """An output that logs each record as a message: ``ProcessTracker(logging_output("shop.jobs"))``."""
     target = logging.getLogger(logger) if isinstance(logger, str) else logger
 

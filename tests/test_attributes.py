@@ -62,8 +62,9 @@ CONVENTIONS = {
     "ENDUSER_ID": enduser_attributes.ENDUSER_ID,
     "SESSION_ID": session_attributes.SESSION_ID,
     "DEPLOYMENT_ENVIRONMENT_NAME": deployment_attributes.DEPLOYMENT_ENVIRONMENT_NAME,
+    "METRIC_OVERFLOW": "otel.metric.overflow",  # specification: "Metrics SDK", overflow attribute; it has no constant
 }
-NO_KEYS = {"PREFIX", "SCOPE", "OUTCOME_CLOSED", "OUTCOME_CANCELLED", "EXCEPTION_EVENT"}
+NO_KEYS = {"PREFIX", "SCOPE", "OUTCOME_CLOSED", "OUTCOME_CANCELLED", "EXCEPTION_EVENT", "OTHER_ERROR_TYPE"}
 """What stands in the table without being a key: parts of keys, values of keys, the name of an event."""
 
 TABLE = {name: value for name, value in vars(keys).items() if name.isupper()}

@@ -120,6 +120,6 @@ def test_logger_gets_each_record_as_a_message(caplog: pytest.LogCaptureFixture) 
     assert [(record.name, record.levelname) for record in caplog.records] == [
         ("shop.jobs", "INFO"),
         ("shop.other", "DEBUG"),
-        ("otel_tracker.process", "INFO"),
+        ("otel_tracker.processes", "INFO"),
     ]
     assert all(set(json.loads(record.message)) == {"latencies", "metrics"} for record in caplog.records)
