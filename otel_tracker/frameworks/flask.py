@@ -95,9 +95,13 @@ def _keep_in_trace(sender: object, response: Any, **details: Any) -> None:
 
 
 def _is_sent_later(response: Any) -> bool:
-    """Whether the server will ask for the body when the request is over for upstream."""
+    """Whether the server will ask for the body when the request is over for upstream.
+
+    An error page is an iterator, too (werkzeug runs an `HTTPException` as an application), but its length is known.
+    """
     has_body = flask.request.method != "HEAD" and response.status_code not in _NO_BODY
-    return has_body and response.is_streamed and not response.direct_passthrough
+    is_made_later = response.is_streamed and "Content-Length" not in response.headers
+    return has_body and is_made_later and not response.direct_passthrough
 
 
 def _end_what_is_left(sender: object, **details: Any) -> None:

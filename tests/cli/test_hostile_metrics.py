@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from .conftest import Run
 
+pytestmark = pytest.mark.slow
+
 ESCAPES: tuple[str, ...] = (
     "\x1b[31mred\x1b[0m",
     "\x1b]0;title\x07",

@@ -50,8 +50,11 @@ LONG = {
     "docs/frameworks.md",
     "docs/launching.md",
     "docs/logs.md",
+    "docs/metrics.md",
     "docs/migrating/telemetry.md",
+    "docs/process-tracker.md",
     "docs/settings.md",
+    "docs/stores.md",
     "docs/troubleshooting.md",
     *EXAMPLE_PAGES,
 }

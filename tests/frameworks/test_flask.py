@@ -70,6 +70,20 @@ def test_every_kind_of_stream_stays_in_its_trace(stored: Stored, app: Any, has_c
     assert stored.function("work").trace_id == stored.server.trace_id
 
 
+def test_span_of_an_error_page_waits_for_nobody_to_read_it(stored: Stored, app: Any) -> None:
+    """Flask makes an iterator of such a page; a client that only looks at the status never closes it."""
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError("no stock")
+
+    instrument(app)
+    answers = [app.test_client().get(path) for path in ("/broken", "/nowhere")]
+    assert [(server.attributes["http.response.status_code"], server.status) for server in stored.servers] == [
+        (answer.status_code, status) for answer, status in zip(answers, ("failed", "completed"), strict=True)
+    ]
+
+
 def test_file_is_sent_as_without_us(stored: Stored, app: Any, tmp_path: Any) -> None:
     """A server may have a faster way for it, which a wrapper would bar."""
     (tmp_path / "a.txt").write_text("text")

@@ -23,6 +23,8 @@ from otel_tracker import counted, counter, disable, enable, labels, span, timed,
 
 from .helpers import Measured
 
+pytestmark = pytest.mark.slow
+
 DURATION = "otel_tracker.function.duration"
 FUNCTION = "code.function.name"
 

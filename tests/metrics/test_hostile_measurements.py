@@ -23,6 +23,8 @@ from otel_tracker import counted, counter, disable, enable, gauge, histogram, ti
 
 from .helpers import Measured
 
+pytestmark = pytest.mark.slow
+
 np = pytest.importorskip("numpy")
 
 OVERFLOW = "otel.metric.overflow"

@@ -25,6 +25,8 @@ from .apps import (
 )
 from .calls import Answer, ask_asgi, ask_wsgi, asked_asgi
 
+pytestmark = pytest.mark.slow
+
 needs_flask, needs_fastapi = FLASK.marks[0], FASTAPI.marks[0]
 ID = [("X-Request-ID", b"r-1")]
 

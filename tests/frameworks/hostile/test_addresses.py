@@ -37,7 +37,7 @@ CASES: list[tuple[str, bytes, str]] = [
     ("Forwarded", b";;;=,,", "127.0.0.1"),
 ]
 
-pytestmark = pytest.mark.parametrize("site", SITES)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("site", SITES)]
 
 
 def test_anybodys_word_is_not_taken_by_default(stored: Stored, site: Any) -> None:

@@ -40,7 +40,7 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("/ok/1", {"method": "BREW"}),
 ]
 
-pytestmark = pytest.mark.parametrize("site", SITES)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("site", SITES)]
 
 
 def seen(answer: Answer) -> tuple[Any, ...]:

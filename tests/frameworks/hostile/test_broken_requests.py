@@ -14,6 +14,8 @@ from ..conftest import Stored
 from .apps import DJANGO, FASTAPI, FLASK, SITES, STARLETTE
 from .test_answers import seen
 
+pytestmark = pytest.mark.slow
+
 WSGI = [
     {"REMOTE_ADDR": None, "SERVER_NAME": None, "SERVER_PORT": None, "HTTP_HOST": "shop.example"},
     {"SERVER_PROTOCOL": None, "QUERY_STRING": None, "HTTP_HOST": "shop.example"},

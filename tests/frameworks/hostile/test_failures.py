@@ -11,6 +11,8 @@ from otel_tracker import SpanRecord
 from ..conftest import Stored
 from .apps import DJANGO, DJANGO_ASGI, SITES
 
+pytestmark = pytest.mark.slow
+
 
 def exception_events(spans: list[SpanRecord]) -> list[str]:
     """The type that each exception event of the trace bears."""

@@ -39,7 +39,7 @@ ACCEPTED = [b"x" * 128, b"0", b".", b"-", b"A-Z.a_z:0/9=+", b"550e8400-e29b-41d4
 
 PAGES = ["/ok/1", "/nowhere", "/redirect", "/refused", "/raises", "/answered", "/broken-page", "/stream", "/empty"]
 PAGES += ["/many", "/middleware-raises", "/no-signal"]
-pytestmark = pytest.mark.parametrize("site", SITES)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("site", SITES)]
 
 
 def ids_in(stored: Stored) -> set[str]:

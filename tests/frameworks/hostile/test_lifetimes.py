@@ -18,6 +18,8 @@ from ..work import work
 from .apps import DJANGO, FASTAPI, FLASK, SITES, STARLETTE, django_asgi_site, django_project, django_site, flask_app
 from .calls import ask_wsgi, asked_asgi, wsgi_environ
 
+pytestmark = pytest.mark.slow
+
 WSGI = [FLASK, DJANGO]
 
 

@@ -11,6 +11,8 @@ import pytest
 from ..conftest import Stored
 from .apps import SITES
 
+pytestmark = pytest.mark.slow
+
 PAGES = ["/ok/1", "/raises", "/stream", "/health", "/nowhere", "/broken-page", "/middleware-raises", "/stream-raises"]
 ROUNDS = 200
 

@@ -12,6 +12,8 @@ from ..conftest import Stored
 from ..work import work
 from .apps import DJANGO, DJANGO_ASGI
 
+pytestmark = pytest.mark.slow
+
 SITES = [DJANGO, DJANGO_ASGI]
 
 

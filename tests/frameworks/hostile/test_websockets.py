@@ -15,7 +15,7 @@ from .apps import FASTAPI
 from .calls import Headers, asgi_scope
 
 KINDS = ["fastapi", pytest.param("starlette", marks=pytest.mark.slow)]
-pytestmark = [FASTAPI.marks[0], pytest.mark.parametrize("kind", KINDS)]
+pytestmark = [pytest.mark.slow, FASTAPI.marks[0], pytest.mark.parametrize("kind", KINDS)]
 
 
 class Session(NamedTuple):
