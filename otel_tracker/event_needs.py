@@ -1,4 +1,4 @@
-"""What the destinations of events need to know of the HTTP request in which an event happens.
+"""What destinations need to know of the HTTP request in which an event happens, or a span.
 
 A destination asks for it while it is open, under the keys of `otel_tracker.attributes`; what nobody asks for is not
 looked at. Both halves stand on this module, which knows neither.
@@ -15,12 +15,18 @@ of_events: frozenset[str] = frozenset()
 of_requests: frozenset[str] = frozenset()
 """What goes on the span of a request although its instrumentor leaves it out."""
 
-_asked: WeakKeyDictionary[object, tuple[frozenset[str], frozenset[str]]] = WeakKeyDictionary()
+of_spans: frozenset[str] = frozenset()
+"""What goes on the spans below it, which are a destination's as events are; of what goes on events, too."""
+
+_asked: WeakKeyDictionary[object, tuple[frozenset[str], ...]] = WeakKeyDictionary()
 
 
-def ask_for(who: object, *, on_events: Iterable[str] = (), on_requests: Iterable[str] = ()) -> None:
+def ask_for(
+    who: object, *, on_events: Iterable[str] = (), on_requests: Iterable[str] = (), on_spans: Iterable[str] = ()
+) -> None:
     """Let requests that begin from now on tell ``who`` this."""
-    _asked[who] = frozenset(on_events), frozenset(on_requests)
+    spans = frozenset(on_spans)
+    _asked[who] = frozenset(on_events) | spans, frozenset(on_requests), spans
     _sum_up()
 
 
@@ -31,7 +37,6 @@ def release(who: object) -> None:
 
 
 def _sum_up() -> None:
-    global of_events, of_requests
+    global of_events, of_requests, of_spans
     asked = list(_asked.values())
-    of_events = frozenset().union(*(each for each, _ in asked))
-    of_requests = frozenset().union(*(each for _, each in asked))
+    of_events, of_requests, of_spans = (frozenset().union(*(each[which] for each in asked)) for which in range(3))

@@ -245,6 +245,17 @@ def attributes_of(context: Context) -> Mapping[str, Any]:
     return merged if len(merged) <= MAX_STAMPED else dict(islice(merged.items(), MAX_STAMPED))
 
 
+def span_attributes_of(context: Context) -> Mapping[str, Any]:
+    """The same for a span, with what destinations of spans ask of its request; not to be changed."""
+    stamped = attributes_of(context)
+    asked = event_needs.of_spans
+    if asked and is_used:
+        request = request_of(context)
+        if request is not None:
+            return {**{key: value for key, value in request.facts().items() if key in asked}, **stamped}
+    return stamped
+
+
 def event_attributes_of(context: Context) -> Mapping[str, Any]:
     """The same for an event, with what destinations of events ask of its request; not to be changed."""
     stamped = attributes_of(context)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import get_current
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor
+from opentelemetry.trace import SpanKind
 
 from otel_tracker.diagnostics import report_internal_error
-from otel_tracker.request_context import attributes_of, begun
+from otel_tracker.request_context import attributes_of, begun, span_attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,8 @@ class ContextSpanProcessor(SpanProcessor):
         try:
             parent = get_current() if parent_context is None else parent_context
             begun(span, parent)
-            stamped = attributes_of(parent)
+            is_own = span.kind is SpanKind.INTERNAL  # another's path and host are those of the service that it calls
+            stamped = (span_attributes_of if is_own else attributes_of)(parent)
             if stamped:
                 self._stamp(span, stamped)
         except Exception as error:

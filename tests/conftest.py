@@ -26,9 +26,37 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("repeatable")
 
+# The longest parts of the tests, by folder or file: marked `programs`, so that `pytest` alone stays below its limit.
+_PROGRAMS = (
+    "compat/test_telemetry.py",
+    "delivery/test_beginnings.py",
+    "docs/test_code_blocks.py",
+    "docs/test_examples.py",
+    "integration/",
+    "metrics/test_delivery.py",
+    "stores/hostile/",
+    "stores/test_contract_files.py",
+    "stores/test_sqlite_migration.py",
+    "test_demo.py",
+    "test_doctor.py",
+    "test_hostile_routing.py",
+    "test_lifecycle.py",
+    "traced/test_hostile_context.py",
+    "traced/test_hostile_events.py",
+)
+
 _VARIABLES = ("OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")
 _THREAD_NAMES = ("OtelBatch", "OtelPeriodic", "otel-tracker")
 _THREAD_END_S = 5.0
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what stands in the folders and files above."""
+    folder = os.path.dirname(__file__)
+    for item in items:
+        if os.path.relpath(item.path, folder).replace(os.sep, "/").startswith(_PROGRAMS):
+            item.add_marker("programs")
 
 
 @pytest.fixture(autouse=True)

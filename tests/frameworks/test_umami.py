@@ -52,6 +52,22 @@ def test_event_has_the_visitor_where_that_was_asked_for(stored: Stored, site: An
     assert (payload["ip"], payload["userAgent"]) == ("127.0.0.1", HEADERS["User-Agent"])
 
 
+def test_span_that_is_sent_by_its_name_has_the_page_of_its_request(stored: Stored, site: Any) -> None:
+    """As an event there has; and only where such spans are sent."""
+    with serving() as server, span_exporter(server, spans=["*work.work"]) as exporter, site() as ask:
+        stored.tracer_provider.add_span_processor(SimpleSpanProcessor(exporter))
+        ask("/items/3?token=abc", HEADERS)
+        payload = server.payloads[0]
+    assert (payload["url"], payload["hostname"]) == ("/items/3", "shop.example")
+    assert "items/" in payload["title"]
+    assert (payload["referrer"], payload["language"]) == ("https://search.example/find", "de-AT")
+    with site() as ask:
+        ask("/items/3", HEADERS)
+    told, untold = (span for span in stored.spans if span.function == "work")
+    assert told.attributes["url.path"] == "/items/3"
+    assert "url.path" not in untold.attributes
+
+
 def test_what_the_program_says_goes_before(stored: Stored, site: Any) -> None:
     """`set_context` in a hook, as without an instrumentor."""
 

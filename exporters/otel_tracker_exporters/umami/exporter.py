@@ -134,7 +134,7 @@ class UmamiLogExporter(UmamiExporting[ReadableLogRecord], LogRecordExporter):
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__(options_of(given), self._event)
-        event_needs.ask_for(self, on_events=[*PAGE, *(CLIENT if self.options.forwards_client else ())])
+        event_needs.ask_for(self, on_events=_asked_of_requests(self.options))
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Send the events; FAILURE, said in the log, when one of them did not arrive."""
@@ -171,7 +171,11 @@ class UmamiSpanExporter(UmamiExporting[ReadableSpan], SpanExporter):
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__(options_of(given), self._event)
-        event_needs.ask_for(self, on_requests=FROM_HEADERS if self.options.has_page_views else ())
+        event_needs.ask_for(
+            self,
+            on_requests=FROM_HEADERS if self.options.has_page_views else (),
+            on_spans=_asked_of_requests(self.options) if self.options.span_globs else (),
+        )
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send the spans that were asked for; FAILURE, said in the log, when one of them did not arrive."""
@@ -187,6 +191,11 @@ class UmamiSpanExporter(UmamiExporting[ReadableSpan], SpanExporter):
         if options.has_page_views and is_request(span.kind.name.lower(), span.attributes or {}):
             return True
         return options.takes_span(span.name)
+
+
+def _asked_of_requests(options: Options) -> Sequence[str]:
+    """What an event, or a span that is sent as one, takes from the request in which it happens."""
+    return [*PAGE, *(CLIENT if options.forwards_client else ())]
 
 
 def _check_hostname(options: Options) -> None:
