@@ -70,6 +70,13 @@ def stored() -> Iterator[Stored]:
 
 
 @pytest.fixture(autouse=True)
+def _conventions_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process of its own: another test may have activated an instrumentor with the earlier conventions."""
+    semconv = pytest.importorskip("opentelemetry.instrumentation._semconv")
+    monkeypatch.setattr(semconv._OpenTelemetrySemanticConventionStability, "_initialized", False)
+
+
+@pytest.fixture(autouse=True)
 def _no_propagator() -> Iterator[None]:
     propagators = pytest.importorskip("opentelemetry.instrumentation.propagators")
     yield
