@@ -61,7 +61,7 @@ class Guards:
             return
         if self._attempts < _MAX_ATTEMPTS and _is_measuring(frame):
             self._attempts += 1
-            timer = threading.Timer(_ATTEMPT_S, os.kill, (os.getpid(), number))
+            timer = threading.Timer(_ATTEMPT_S, _send_to_main_thread, (number,))
             timer.daemon = True
             timer.start()
             return
@@ -118,6 +118,14 @@ class Guards:
             signals.worker_process_shutdown.connect(on_shutdown, weak=False)
         except Exception as error:
             report_internal_error("guarding Celery's workers", error)
+
+
+def _send_to_main_thread(number: int) -> None:
+    """To no other one: Python's handler runs in the main thread, which sleeps on where another gets the signal."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        os.kill(os.getpid(), number)
 
 
 def _is_measuring(frame: FrameType | None) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 from opentelemetry.sdk.environment_variables import OTEL_METRIC_EXPORT_INTERVAL
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricsData, PeriodicExportingMetricReader
 
+from otel_tracker.delivery.unsignalled import leave_signals_to_others
 from otel_tracker.diagnostics import report_internal_error, say_once
 
 LOCAL_INTERVAL_MS = 10_000.0
@@ -113,6 +114,7 @@ class ExportingReader(PeriodicExportingMetricReader):
         self._export_lock = threading.Lock()
 
     def _run(self, wake: threading.Event) -> None:
+        leave_signals_to_others()
         while not wake.wait(max(0.0, self._due_s - monotonic())):
             self._due_s = monotonic() + self._interval_s
             self._collect_now(self._export_timeout_millis)
