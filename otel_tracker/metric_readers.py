@@ -41,6 +41,7 @@ class ExportingReader(PeriodicExportingMetricReader):
         super().__init__(exporter, export_interval_millis=inf)
         self._interval_s = _interval_ms(LOCAL_INTERVAL_MS if is_local else INTERVAL_MS) / 1e3
         self._due_s = inf
+        self.is_local = is_local
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._is_ending = self._is_closed = False

@@ -121,9 +121,13 @@ def _pause() -> None:
     running = [reader for reader in _exporting(list(_readers)) if reader.is_running]
     for reader in running:
         reader.begin_pause()
-    end_by_s = monotonic() + lanes.FORK_WAIT_S
+    begin_s = monotonic()
     with short_turns():
-        _paused[:] = [reader for reader in running if reader.pause(end_by_s)]
+        _paused[:] = [reader for reader in running if reader.pause(begin_s + _fork_wait_s(reader))]
+
+
+def _fork_wait_s(reader: ExportingReader) -> float:
+    return lanes.LOCAL_FORK_WAIT_S if reader.is_local else lanes.FORK_WAIT_S
 
 
 def _resume() -> None:
