@@ -91,7 +91,7 @@ class Backlog(Generic[Item]):
     def is_empty(self) -> bool:
         """Whether nothing waits, neither of this process nor of those before it."""
         with self.lock:  # a batch that is being taken is in no place for a moment
-            return not (self.queue or self._given_back or self._in_hand) and self._journal.is_empty
+            return self._holds_nothing()
 
     @property
     def is_surely_empty(self) -> bool:
@@ -99,7 +99,7 @@ class Backlog(Generic[Item]):
         if not self.lock.try_acquire():
             return False
         try:
-            return not (self.queue or self._given_back or self._in_hand) and self._journal.is_empty
+            return self._holds_nothing()
         finally:
             self.lock.release()
 
@@ -226,6 +226,9 @@ class Backlog(Generic[Item]):
     def _popped(self, number: int) -> list[Item]:
         queue = self.queue
         return [queue.popleft() for _ in range(min(number, len(queue)))]
+
+    def _holds_nothing(self) -> bool:
+        return not (self.queue or self._given_back or self._in_hand) and self._journal.is_empty
 
     def _spill_some(self) -> None:
         """Not for as long as others go on to put in: who delivers, and who forks, waits for the lock meanwhile."""
