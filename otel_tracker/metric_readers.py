@@ -20,6 +20,7 @@ from typing import Any
 from opentelemetry.sdk.environment_variables import OTEL_METRIC_EXPORT_INTERVAL
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricsData, PeriodicExportingMetricReader
 
+from otel_tracker.delivery import forking
 from otel_tracker.delivery.unsignalled import leave_signals_to_others
 from otel_tracker.diagnostics import report_internal_error, say_once
 
@@ -45,6 +46,7 @@ class ExportingReader(PeriodicExportingMetricReader):
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._is_ending = self._is_closed = False
+        self._handing_over = threading.RLock()
 
     def begin(self) -> None:
         """Export every so often from now on; what was due before stays due then."""
@@ -99,10 +101,12 @@ class ExportingReader(PeriodicExportingMetricReader):
     def pause(self, end_by_s: float) -> bool:
         """Have it ended, if it can until then; whether there was one."""
         thread = self._thread
-        if thread is None or thread is threading.current_thread():
-            return False
-        thread.join(max(0.0, end_by_s - monotonic()))
-        return True
+        is_there = self.is_running and thread is not threading.current_thread()
+        if thread is not None and is_there:
+            thread.join(max(0.0, end_by_s - monotonic()))
+        if self._handing_over.acquire(timeout=max(0.0, end_by_s - monotonic())):  # to somebody who flushes
+            self._handing_over.release()
+        return is_there
 
     def resume(self) -> None:
         """Go on after a fork."""
@@ -113,6 +117,18 @@ class ExportingReader(PeriodicExportingMetricReader):
         """In a forked child: the thread is the parent's, and somebody may have held a lock."""
         self._thread, self._due_s = None, inf
         self._export_lock = threading.Lock()
+        self._handing_over = threading.RLock()
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        """Hand over what was collected; but not while another thread forks, unless the fork waits for this one."""
+        end_by_s = monotonic() + timeout_millis / 1e3
+        while True:
+            is_waited_for = self._thread is threading.current_thread()
+            may = is_waited_for or forking.wait_for_others(end_by_s)
+            with self._handing_over:
+                if not may or is_waited_for or not forking.others_are_at_it():
+                    super()._receive_metrics(metrics_data, timeout_millis=timeout_millis, **kwargs)
+                    return
 
     def _run(self, wake: threading.Event) -> None:
         leave_signals_to_others()

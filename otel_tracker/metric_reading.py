@@ -21,7 +21,7 @@ from typing import Any, cast
 
 from opentelemetry.sdk.metrics.export import MetricReader
 
-from otel_tracker.delivery import lanes
+from otel_tracker.delivery import forking, lanes
 from otel_tracker.delivery.turns import short_turns
 from otel_tracker.diagnostics import logger, report_internal_error, say_once
 from otel_tracker.metric_readers import ExportingReader
@@ -118,12 +118,13 @@ def _exporting(readers: Iterable[MetricReader]) -> list[ExportingReader]:
 
 
 def _pause() -> None:
-    running = [reader for reader in _exporting(list(_readers)) if reader.is_running]
-    for reader in running:
+    forking.begin()
+    readers = _exporting(list(_readers))
+    for reader in readers:
         reader.begin_pause()
     begin_s = monotonic()
     with short_turns():
-        _paused[:] = [reader for reader in running if reader.pause(begin_s + _fork_wait_s(reader))]
+        _paused[:] = [reader for reader in readers if reader.pause(begin_s + _fork_wait_s(reader))]
 
 
 def _fork_wait_s(reader: ExportingReader) -> float:
@@ -131,11 +132,13 @@ def _fork_wait_s(reader: ExportingReader) -> float:
 
 
 def _resume() -> None:
+    forking.end()
     while _paused:
         _paused.pop().resume()
 
 
 def _start_anew() -> None:
+    forking.forget()
     _paused.clear()
     for reader, provider in list(_readers.items()):
         try:

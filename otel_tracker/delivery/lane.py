@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from opentelemetry.context import Context, attach, detach
 
-from otel_tracker.delivery import lanes
+from otel_tracker.delivery import forking, lanes
 from otel_tracker.delivery.asking import Ask, Asks
 from otel_tracker.delivery.backlog import Backlog
 from otel_tracker.delivery.counts import Counts, DestinationReport
@@ -99,6 +99,8 @@ class Lane(Generic[Item]):
         deadline_s = time.monotonic() + timeout_s
         if self._is_idle() or self._has_ended:
             return self._is_idle()
+        if not forking.wait_for_others(deadline_s):
+            return False
         if not self._begin():
             return self._deliver_here(timeout_s)
         if self._thread is threading.current_thread():  # an exporter that flushes its own lane
@@ -119,6 +121,7 @@ class Lane(Generic[Item]):
         if self._is_closed:
             return
         self._is_closed, self._notice_at = True, 0
+        forking.wait_for_others(end_by_s)
         if self._pid == _getpid() or (not self._backlog.is_empty and self._begin()):
             self._end_thread(end_by_s)
         else:  # nothing was ever put in, or no thread can be started
@@ -173,9 +176,10 @@ class Lane(Generic[Item]):
 
     def _thread_of_others(self) -> threading.Thread | None:
         """The thread of this process that delivers, unless it is the one that runs."""
-        thread = self._thread
-        is_ours = self._pid == _getpid() and thread is not threading.current_thread()
-        return thread if is_ours else None
+        with self._backlog.lock:  # one that is just being started is there, or will see that a fork is under way
+            thread = self._thread
+            is_ours = self._pid == _getpid() and thread is not threading.current_thread()
+            return thread if is_ours else None
 
     def resume(self) -> None:
         """Go on after a fork, when there is something to deliver."""
@@ -238,11 +242,11 @@ class Lane(Generic[Item]):
         self._begin()
 
     def _begin(self) -> bool:
-        """Start the thread, unless it runs; False when none can be started."""
+        """Start the thread, unless it runs; False when none can be started, or may while a fork is under way."""
         with self._backlog.lock:
             if self._pid == _getpid():
                 return True
-            if time.monotonic() < self._begin_again_s:
+            if forking.is_under_way() or time.monotonic() < self._begin_again_s:
                 return False
             if self._told_pid != _getpid():  # made here and not earlier: gevent may have exchanged these classes since
                 self._wake, self._told, self._told_pid = threading.Event(), threading.Condition(), _getpid()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from otel_tracker.delivery import forking
 from otel_tracker.delivery.counts import DeliveryReport, summed
 from otel_tracker.delivery.reports import leave_report as write_report
 from otel_tracker.delivery.turns import short_turns
@@ -166,6 +167,7 @@ def forget_closed() -> None:
 
 def _pause() -> None:
     """All lanes stop at the same time, so that several which cannot cost no more than one."""
+    forking.begin()
     _each(lambda lane: lane.begin_pause(), "beginning to pause for a fork")
     end_by_s = time.monotonic() + FORK_WAIT_S
     with short_turns():
@@ -173,10 +175,12 @@ def _pause() -> None:
 
 
 def _resume() -> None:
+    forking.end()
     _each(lambda lane: lane.resume(), "going on after a fork")
 
 
 def _start_anew() -> None:
+    forking.forget()
     _wave.clear()
     forget_closed()
     _each(lambda lane: lane.start_anew(), "starting anew after a fork")

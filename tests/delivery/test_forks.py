@@ -117,6 +117,56 @@ say(made=made)
     assert sorted(stored_numbers()) == sorted(stored_event_numbers()) == expected
 
 
+def test_no_thread_of_ours_begins_while_a_fork_waits_for_a_slow_one() -> None:
+    """What others trace meanwhile would begin one anew, and the child inherit what that is just writing."""
+    ended = run_work(
+        f"""
+beside = []
+
+def look():
+    beside.extend(thread.name for thread in threading.enumerate() if thread.name.startswith("otel-tracker"))
+
+os.register_at_fork(before=look)  # earlier than ours, and so called after it
+{FORKS}
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from otel_tracker.processors import DurableSpanProcessor
+
+class Slow(SpanExporter):
+    schedule_delay_ms = 1  # as a local store's, for which a fork waits up to a second
+
+    def export(self, spans):
+        time.sleep(0.1)
+        return SpanExportResult.SUCCESS
+
+trace.get_tracer_provider().add_span_processor(DurableSpanProcessor(Slow()))
+stop = threading.Event()
+made = [0]
+
+def trace_on():
+    while not stop.wait(0.001):
+        work_and_track([1_000 + made[0]])
+        made[0] += 1
+
+tracer = threading.Thread(target=trace_on)
+tracer.start()
+for n in range(5):
+    while made[0] < (n + 1) * 10:
+        time.sleep(0.001)
+    pid, _ = in_child([n])
+    assert os.waitpid(pid, 0)[1] == 0
+stop.set()
+tracer.join()
+say(beside=beside, made=made[0])
+""",
+        PYTHONWARNINGS="ignore",
+    )
+    said = json.loads(ended.stdout)
+    assert (ended.stderr, said["beside"]) == ("", [])
+    expected = [*range(5), *range(1_000, 1_000 + said["made"])]
+    assert sorted(stored_numbers()) == sorted(stored_event_numbers()) == expected
+
+
 @pytest.mark.slow
 def test_fork_while_the_exporter_hangs_waits_briefly_and_loses_nothing() -> None:
     """A tenth of a second for each signal at most; parent and child leave what is theirs, and the next start has it."""
