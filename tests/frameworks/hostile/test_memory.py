@@ -44,4 +44,5 @@ def _ask_all(ask: Any, rounds: int, stored: Stored) -> None:
 
 def _objects() -> Counter[str]:
     gc.collect()
-    return Counter(type(each).__qualname__ for each in gc.get_objects())
+    name_of = type.__dict__["__qualname__"].__get__  # a metaclass that another test has left may answer anything
+    return Counter(name_of(type(each)) for each in gc.get_objects())
