@@ -7,6 +7,7 @@ is trusted, bounded or redacted.
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 
@@ -17,6 +18,7 @@ class Header(NamedTuple):
     name: bytes
 
 
+@lru_cache(maxsize=64)
 def header(name: str) -> Header:
     """The header of this name: ``header("User-Agent")``."""
     return Header(f"HTTP_{name.upper().replace('-', '_')}", name.lower().encode("latin-1"))
@@ -68,11 +70,11 @@ class Carrier(Protocol):
 class WsgiCarrier:
     """A request of WSGI's; Django keeps every request in this form, also those that came by ASGI (``lacks_host``)."""
 
-    __slots__ = ("_environ", "_lacks_host")
+    __slots__ = ("_environ", "lacks_host")
 
     def __init__(self, environ: Mapping[str, Any], *, lacks_host: bool = False) -> None:
         self._environ = environ
-        self._lacks_host = lacks_host
+        self.lacks_host = lacks_host
 
     @property
     def path(self) -> str:
@@ -100,11 +102,6 @@ class WsgiCarrier:
         """See `Carrier.lacks_target`."""
         return "REQUEST_URI" not in self._environ and "RAW_URI" not in self._environ
 
-    @property
-    def lacks_host(self) -> bool:
-        """See `Carrier.lacks_host`."""
-        return self._lacks_host
-
     def get(self, wanted: Header) -> str | None:
         """See `Carrier.get`."""
         return self._environ.get(wanted.key)
@@ -120,6 +117,9 @@ class AsgiCarrier:
     """A request, or a WebSocket, of ASGI's."""
 
     __slots__ = ("_headers", "_scope")
+
+    lacks_target = False
+    lacks_host = True
 
     def __init__(self, scope: MutableMapping[str, Any]) -> None:
         self._scope = scope
@@ -150,16 +150,6 @@ class AsgiCarrier:
         """See `Carrier.peer`."""
         client = self._scope.get("client")
         return str(client[0]) if client else ""
-
-    @property
-    def lacks_target(self) -> bool:
-        """See `Carrier.lacks_target`."""
-        return False
-
-    @property
-    def lacks_host(self) -> bool:
-        """See `Carrier.lacks_host`."""
-        return True
 
     def get(self, wanted: Header) -> str | None:
         """See `Carrier.get`."""

@@ -18,6 +18,7 @@ from opentelemetry.instrumentation.propagators import (
 
 from otel_tracker import current, request_context
 from otel_tracker.diagnostics import report_internal_error
+from otel_tracker.frameworks.carriers import header
 from otel_tracker.frameworks.serving import Served
 from otel_tracker.http_rules import rules_in_force
 
@@ -72,9 +73,8 @@ def give_ids_back() -> None:
 def _has(carrier: Any, name: str) -> bool:
     """Whether the header is there: in WSGI's list of pairs, in a message of ASGI's, in a response of Django's."""
     if isinstance(carrier, list):
-        lower = name.lower()
-        return any(key.lower() == lower for key, _ in carrier)
+        return name.lower() in [key.lower() for key, _ in carrier]
     if isinstance(carrier, dict):
-        lower_bytes = name.lower().encode("latin-1")
-        return any(key.lower() == lower_bytes for key, _ in carrier.get("headers") or ())
+        wanted = header(name).name
+        return wanted in [key.lower() for key, _ in carrier.get("headers") or ()]
     return name in carrier

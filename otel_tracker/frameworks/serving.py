@@ -110,7 +110,7 @@ class Served(Request):
 
     def end(self, end_time: int | None = None) -> None:
         """In place of the span's own: write what is left to be written and end it, unless the body is still to come."""
-        span = self._root()
+        span = None if self.root is None else self.root()
         if span is None or self._held is not None:
             return
         try:
@@ -210,6 +210,9 @@ class Serving:
         span.end = served.end
         if span.is_recording():
             served.late = _late(carrier, rules)
+            begin_with = getattr(span, "begin_with", None)
+            if begin_with is not None:  # a span of ours takes now for nothing what costs something at the end
+                begin_with({**served.late, **served.values.attributes})
             span.record_exception = served.record_exception
             if self._leaves_out(carrier, rules):
                 span._context = _unsampled(context)

@@ -8,7 +8,6 @@ left to the portable engine.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -23,7 +22,7 @@ from otel_tracker.current import PART_KEY, SPAN_KEY, SUPPRESS_KEY, attach
 from otel_tracker.current import get as get_context
 from otel_tracker.diagnostics import report_internal_error
 from otel_tracker.leanspan import sdk
-from otel_tracker.leanspan.sdk import LeanSpan, SdkSpan, TracerFacts, child_context, new_span
+from otel_tracker.leanspan.sdk import LeanSpan, SdkSpan, TracerFacts, are_native, child_context, new_span
 from otel_tracker.tracing import defaults
 from otel_tracker.tracing.engine import Engine, add_made_links, as_root, changes_sampling
 from otel_tracker.tracing.execution import UNRECORDED, Execution, SteppedExecution
@@ -212,11 +211,6 @@ def _recorded(call: _Call, own: SpanContext, parent: SpanContext | None, attribu
         span.is_captured = False
     add_made_links(span, spec, values)
     return span
-
-
-def are_native(attributes: Mapping[str, Any]) -> bool:
-    """Whether the SDK's container would take these attributes as they are."""
-    return "" not in attributes and sdk.NATIVE_TYPES.issuperset(map(type, attributes.values()))
 
 
 _engines: WeakSet[LeanEngine] = WeakSet()

@@ -17,8 +17,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 
 from otel_tracker.current import get as get_context
 from otel_tracker.leanspan import sdk
-from otel_tracker.leanspan.engine import are_native
-from otel_tracker.leanspan.sdk import TracerFacts, new_span
+from otel_tracker.leanspan.sdk import TracerFacts, are_native, new_span
 from otel_tracker.tracing.plan import CapturePlan, plan_of
 from otel_tracker.tracing.spec import SpanSpec
 

@@ -103,3 +103,20 @@ def test_without_a_provider_nothing_is_recorded() -> None:
     """What the API's own tracer starts."""
     span = LeanProvider(None).get_tracer("instrumentor").start_span("GET /")
     assert not span.is_recording()
+
+
+@pytest.mark.parametrize("room", [None, 4, 2])
+@pytest.mark.parametrize("verb", ["set_attributes", "begin_with"])
+def test_texts_that_a_span_has_just_begun_with_are_as_the_sdk_sets_them(verb: str, room: int | None) -> None:
+    """At once and without a lock, but within the same limits; what is there keeps its place."""
+    found = []
+    for wrap in (LeanProvider, lambda made: made):
+        with provider(span_limits=SpanLimits(max_span_attributes=room)) as collected:
+            span = (
+                wrap(collected.provider).get_tracer("instrumentor").start_span("GET /", attributes={"a": "1", "b": 2})
+            )
+            getattr(span, verb, span.set_attributes)({"c": "3", "d": "4"})
+            span.end()
+            assert isinstance(collected.finished[0], LeanSpan) is (wrap is LeanProvider)
+            found.append(described(collected.finished))
+    assert found[0] == found[1]
