@@ -203,12 +203,14 @@ def instrument(
     another unit or description than before is passed over; either is said once.
     """
     found: Any = _known.get((kind, name)) if type(name) is str else None
+    description = _plain(description)
     if found is None:
         found = _new(kind, name, unit, description, buckets)
+    unit = _plain(unit)
     if (unit not in (UNIT, found.unit)) or (description not in ("", found.description)):
         say_once(
             f"The {found.kind} {found.name} has the unit {found.unit!r} and the description {found.description!r}; it "
-            f"was also asked for with {str(unit)!r} and {str(description)!r}, which have no effect. Say the same "
+            f"was also asked for with {unit!r} and {description!r}, which have no effect. Say the same "
             "everywhere, or only once.",
             key=f"unit of {found.kind} {found.name}",
         )
@@ -229,12 +231,13 @@ def forget_all() -> None:
 
 
 def _new(kind: type[I], name: object, unit: str, description: str, buckets: Sequence[float] | None) -> Instrument:
-    if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"The metric's name is {name!r}; expected a text such as orders.placed that is not empty.")
-    mended = _mended(str(name))
-    made = kind(mended, _mended_unit(mended, unit), str(description), _boundaries(mended, buckets))
+    given = _plain(name)
+    if not isinstance(name, str) or not given.strip():
+        raise ValueError(f"The metric's name is {_shown(name)}; expected a text such as orders.placed.")
+    mended = _mended(given)
+    made = kind(mended, _mended_unit(mended, unit), description, _boundaries(mended, buckets))
     kept = _known.setdefault((kind, mended.lower()), made)
-    _known[kind, mended] = _known[kind, name] = kept
+    _known[kind, mended] = _known[kind, given] = kept
     for other in (Counter, UpDownCounter, Gauge, Histogram):
         if other is not kind and (other, mended.lower()) in _known:
             say_once(
@@ -258,8 +261,9 @@ def _mended(name: str) -> str:
 
 
 def _mended_unit(name: str, unit: object) -> str:
-    if isinstance(unit, str) and unit.isascii() and len(unit) <= _MAX_UNIT:
-        return unit
+    given = _plain(unit)
+    if isinstance(unit, str) and given.isascii() and len(given) <= _MAX_UNIT:
+        return given
     say_once(
         f"The unit of the metric {name} is {_shown(unit)}; expected ASCII text of at most {_MAX_UNIT} characters, such "
         "as s, By or 1. It has none."
@@ -308,8 +312,20 @@ def _number(value: Any, largest: float = _INT64_MAX) -> int | float | None:
     return None
 
 
+def _plain(given: object) -> str:
+    """A text as Python's own, which nobody's subclass answers for (an enum's member has a str() of its own)."""
+    if type(given) is str:
+        return given
+    try:
+        return str.__str__(given) if isinstance(given, str) else str(given)
+    except Exception:  # user code at our border
+        return ""
+
+
 def _shown(value: object) -> str:
     """What somebody gave, short and without its content where that is no plain number."""
+    if isinstance(value, str) and not _plain(value).strip():
+        return "an empty text"
     if isinstance(value, float):
         return str(value)
     if isinstance(value, int):

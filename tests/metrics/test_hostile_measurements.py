@@ -460,13 +460,20 @@ def test_name_that_opentelemetry_refuses_counts_all_the_same(measured: Measured,
     assert metric.name.isascii()
 
 
-@pytest.mark.parametrize("unit", [None, 7, "", "x" * 100, "\ud800", "µs", "a\nb", []], ids=range(8))
+@pytest.mark.parametrize("unit", [None, 7, "", "x" * 100, "\ud800", "µs", "a\nb", [], HostileStr("s")], ids=range(9))
 def test_odd_unit_and_description_never_raise(measured: Measured, unit: Any) -> None:
     """They are decoration; the numbers are what counts."""
     for helper in (counter, up_down_counter, gauge, histogram):
         helper(f"m.{helper.__name__}", unit, unit)
     counter("m.counter").add(1)
     assert measured.one("m.counter").value == 1
+
+
+def test_name_of_somebodys_class_of_text_is_its_text(measured: Measured) -> None:
+    """An enum's member, say, whose `str()` is another on every Python, or one that answers nothing."""
+    counter(HostileStr("orders")).add(1)
+    counter("orders").add(1)
+    assert measured.one("orders").value == 2
 
 
 @pytest.mark.parametrize("buckets", ODD_BUCKETS, ids=repr)
