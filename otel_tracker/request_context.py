@@ -239,8 +239,8 @@ def attributes_of(context: Context) -> Mapping[str, Any]:
         found.append(overlay.attributes)
     if _baggage_keys:
         found.insert(0, _from_baggage(context))
-    if len(found) == 1:
-        return found[0]
+    if len(found) < 2:
+        return found[0] if found else _NOTHING.attributes
     merged = {key: value for attributes in found for key, value in attributes.items()}
     return merged if len(merged) <= MAX_STAMPED else dict(islice(merged.items(), MAX_STAMPED))
 
@@ -291,6 +291,9 @@ def adopt(span: Span, request: Request) -> None:
 
 def begun(span: Span, parent: Context | None) -> None:
     """A recorded span has begun: it belongs to its parent's request, or is the root of a new one."""
+    if parent is not None and parent.get(current.SPAN_KEY) is None:  # as of nearly every request
+        setattr(span, _BOX, Request(ReferenceType(span)))
+        return
     above = trace.get_current_span(parent)
     request = getattr(above, _BOX, None)
     if request is None:

@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Tracer
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, get_current_span
 
+from otel_tracker.current import SPAN_KEY
 from otel_tracker.current import get as get_context
 from otel_tracker.leanspan import sdk
 from otel_tracker.leanspan.sdk import TracerFacts, are_native, new_span
@@ -97,7 +98,9 @@ class LeanTracer(trace_api.Tracer):
         self, facts: TracerFacts, plan: CapturePlan, context: Context, attributes: Any, start_ns: int | None
     ) -> Span | None:
         """The span; None where the sampler has to be asked."""
-        above: SpanContext | None = get_current_span(context).get_span_context()
+        above: SpanContext | None = None
+        if SPAN_KEY in context:
+            above = get_current_span(context).get_span_context()
         if above is None or not above.is_valid:
             above = None
             trace_id, bound, flags, state = facts.new_trace_id(), facts.decisions[0], facts.root_flags, sdk.NO_STATE
