@@ -92,6 +92,22 @@ def parse_level(value: object) -> str:
     return _one_of(("debug", "info", "warning", "error", "critical"), value)
 
 
+def parse_collection(value: object) -> str:
+    """A name that a Firestore collection may have, short enough for those that are named after it."""
+    text = parse_text(value)
+    if "/" in text or text in (".", "..") or text.startswith("__") or len(text) > 200:
+        raise ValueError(text)
+    return text
+
+
+def parse_shards(value: object) -> int:
+    """A whole number from 0 to 100."""
+    number = parse_whole(value)
+    if number > 100:
+        raise ValueError(value)
+    return number
+
+
 def parse_jsonl_format(value: object) -> str:
     """One of the formats of a JSONL line, in lower case."""
     return _one_of(JSONL_FORMATS, value)

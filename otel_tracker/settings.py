@@ -13,6 +13,7 @@ from typing import Any
 from otel_tracker import setting_sources as sources
 from otel_tracker.errors import UnknownSettingError
 from otel_tracker.event_routes import Routes, parse_routes
+from otel_tracker.firestore_settings import FIRESTORE_SETTINGS
 from otel_tracker.setting_sources import (
     CONFIG_FILE_FIX,
     CONFIG_FILE_VARIABLE,
@@ -42,10 +43,10 @@ EXPORTERS: Setting[tuple[str, ...]] = Setting(
     "OTEL_TRACES_EXPORTER",
     ("sqlite",),
     parse_names,
-    "names such as sqlite, jsonl, umami, console, otlp or none, comma-separated",
+    "names such as sqlite, jsonl, firestore, umami, console, otlp or none, comma-separated",
     "Set it to sqlite, or unset it.",
-    "Where spans and events go: `sqlite`, `jsonl`, `umami`, `console`, `otlp`, `none` or another exporter's entry "
-    "point, comma-separated.",
+    "Where spans and events go: `sqlite`, `jsonl`, `firestore`, `umami`, `console`, `otlp`, `none` or another "
+    "exporter's entry point, comma-separated.",
 )
 SERVICE_NAME: Setting[str | None] = Setting(
     "service_name",
@@ -343,6 +344,7 @@ TABLE: tuple[Setting[Any], ...] = (
     JSONL_FORMAT,
     JSONL_MAX_BYTES,
     JSONL_BACKUPS,
+    *FIRESTORE_SETTINGS,
     *UMAMI_SETTINGS,
 )
 

@@ -11,6 +11,8 @@ import hypothesis
 import opentelemetry._logs._internal as logs_internal
 import opentelemetry.metrics._internal as metrics_internal
 import pytest
+from firestore_emulator import emulator_host as emulator_host
+from firestore_emulator import firestore_project as firestore_project
 from opentelemetry import context, trace
 from opentelemetry.util._once import Once
 from routed import routed as routed  # a fixture of several files

@@ -22,21 +22,26 @@ ENTRY_POINTS = {
     ("opentelemetry_environment_variables", "otel_tracker"),
     ("opentelemetry_traces_exporter", "otel_tracker_sqlite"),
     ("opentelemetry_traces_exporter", "otel_tracker_jsonl"),
+    ("opentelemetry_traces_exporter", "otel_tracker_firestore"),
     ("opentelemetry_traces_exporter", "otel_tracker_umami"),
     ("opentelemetry_metrics_exporter", "otel_tracker_sqlite"),
     ("opentelemetry_metrics_exporter", "otel_tracker_jsonl"),
     ("opentelemetry_logs_exporter", "otel_tracker_sqlite"),
     ("opentelemetry_logs_exporter", "otel_tracker_jsonl"),
+    ("opentelemetry_logs_exporter", "otel_tracker_firestore"),
     ("opentelemetry_logs_exporter", "otel_tracker_logging"),
     ("opentelemetry_logs_exporter", "otel_tracker_umami"),
     ("otel_tracker_store", "sqlite"),
     ("otel_tracker_store", "jsonl"),
     ("otel_tracker_store", "otlp"),
+    ("otel_tracker_store", "firestore"),
+    ("otel_tracker_doctor", "firestore"),
     ("otel_tracker_doctor", "umami"),
+    ("otel_tracker_indexes", "firestore"),
 }
 
 # An extra appears with the code behind it, never before.
-EXTRAS = {"flask", "fastapi", "django", "otlp", "prometheus", "umami", "fast", "all", "dev"}
+EXTRAS = {"flask", "fastapi", "django", "firestore", "otlp", "prometheus", "umami", "fast", "all", "dev"}
 
 # The OTel requirements without a range, for old resolvers' sake: the comment in pyproject.toml says why.
 UNRANGED = {"opentelemetry-exporter-otlp-proto-http", "opentelemetry-exporter-prometheus"}

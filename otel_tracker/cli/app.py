@@ -36,7 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tail": ("otel_tracker.cli.tail:tail", "Show spans, events, logs and metric points as they are stored."),
     "convert": ("otel_tracker.cli.convert:convert", "Copy what one store holds into another."),
     "prune": ("otel_tracker.cli.prune:prune", "Remove what is old, or more than a store shall hold."),
-    "doctor": ("otel_tracker.cli.doctor:doctor", "Say what is active and what is not, and prove it with a probe span."),
+    "firestore": ("otel_tracker.cli.firestore:firestore", "Prepare a Firestore database."),
+    "doctor": ("otel_tracker.cli.doctor:doctor", "Say what is active and what is not, with a probe as proof."),
 }
 """Each command's ``module:attribute`` and the line that `--help` shows."""
 

@@ -1,4 +1,4 @@
-"""Executions as CSV for spreadsheets: a fixed set of columns, and no cell that a spreadsheet would execute.
+"""Executions and statistics as CSV for spreadsheets: fixed columns, and no cell that a spreadsheet would execute.
 
 JSON lines are the lossless form. Here, containers are JSON text, control characters are made visible, and text
 that begins like a formula gets a leading apostrophe (https://owasp.org/www-community/attacks/CSV_Injection).
@@ -9,14 +9,18 @@ from __future__ import annotations
 import csv
 import json
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
 from otel_tracker.cli.text import visible
+from otel_tracker.stats import Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from otel_tracker.records import SpanRecord
+
+    Row = SpanRecord | Statistics
 
 COLUMNS = (
     "trace_id",
@@ -45,16 +49,25 @@ COLUMNS = (
 )
 """The header; a record's keys, its ``error`` in three columns. New ones will come at the end."""
 
+STATISTICS_COLUMNS = tuple(Statistics.__dataclass_fields__)
+"""The header of statistics."""
+
 # What a spreadsheet takes for the beginning of a formula, also behind the separators that it strips.
 _FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
-def write_csv(records: Iterable[SpanRecord], file: TextIO) -> None:
-    """Write the header and one row a record, as they come; ``file`` must not translate newlines."""
+def write_csv(records: Iterable[Row], file: TextIO) -> None:
+    """Write the header and one row a record, as they come; ``file`` must not translate newlines.
+
+    All of them are executions, or all are statistics, whose columns are the fields of `Statistics`.
+    """
     writer = csv.writer(file)
-    writer.writerow(COLUMNS)
-    for record in records:
-        writer.writerow(_row(record.to_dict()))
+    waiting = iter(records)
+    first = next(waiting, None)
+    columns = STATISTICS_COLUMNS if isinstance(first, Statistics) else COLUMNS
+    writer.writerow(columns)
+    for record in chain(() if first is None else (first,), waiting):
+        writer.writerow(_row(record.to_dict(), columns))
 
 
 def harmless(text: str) -> str:
@@ -67,12 +80,12 @@ def harmless(text: str) -> str:
     return "\n".join(visible(line) for line in neutral.split("\n"))
 
 
-def _row(fields: dict[str, Any]) -> list[object]:
+def _row(fields: dict[str, Any], columns: tuple[str, ...]) -> list[object]:
     error = fields.get("error", {})
     flat = {**fields, **{f"error_{key}": value for key, value in error.items()}}
     if "result" in fields:
         flat["result"] = _json_cell(fields["result"])
-    return [_cell(flat.get(column)) for column in COLUMNS]
+    return [_cell(flat.get(column)) for column in columns]
 
 
 def _cell(value: Any) -> object:

@@ -40,15 +40,15 @@ _STYLES = {OK: "green", NOTE: "yellow", PROBLEM: "bold red"}
 @click.argument("name", required=False)
 @json_option
 def doctor(*, name: str | None, as_json: bool) -> None:
-    """Say what is active and what is not, and prove it with a probe span.
+    """Say what is active and what is not, with a probe as proof.
 
     Looks at the launcher, at the installed distros, exporters and instrumentors, at the settings in the environment,
     at the store, and at what waits for a destination or was dropped; then starts a small program under
     opentelemetry-instrument, whose span every destination has to take, and reads it back. The exit status is 1 when a
     problem was found.
 
-    With the NAME of a destination that can be asked (umami), sends one probe event there and says what the server did
-    with it.
+    With the NAME of a destination that can be asked (umami, firestore), sends one probe event or document there and
+    says what the server did with it.
     """
     findings = list(check_destination(name)) if name else [finding for check in _CHECKS for finding in check()]
     if as_json:

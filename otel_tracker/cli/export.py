@@ -1,4 +1,4 @@
-"""`otel-tracker export`: the executions of a store as JSON lines or CSV, on stdout or in a file.
+"""`otel-tracker export`: the executions of a store, or its statistics, as JSON lines or CSV, on stdout or in a file.
 
 Streams, so that the size of the store does not matter. A file appears under its name when it is whole.
 """
@@ -20,7 +20,9 @@ from otel_tracker.cli.selection import Selection, execution_filters
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from otel_tracker.records import SpanRecord
+    from otel_tracker.cli.csv_lines import Row
+    from otel_tracker.query import StoreReader
+    from otel_tracker.stats import Statistics
 
 
 @click.command(
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=0), help="At most this many.  [default: all]")
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV with a header instead of JSON lines.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON lines, one record a line; this is the default.")
+@click.option("--statistics", is_flag=True, help="Write the statistics of each function instead of its executions.")
 @click.option(
     "--output", "-o", metavar="FILE", type=click.Path(path_type=Path), help="Write to this file.  [default: stdout]"
 )
@@ -41,20 +44,22 @@ def export(
     limit: int | None,
     as_csv: bool,
     as_json: bool,
+    statistics: bool,
     output: Path | None,
     force: bool,
     **filters: Any,
 ) -> None:
     """Write executions as JSON lines or CSV, newest first.
 
-    Takes the filters of `query`. In CSV, text that a spreadsheet would take for a formula gets a leading
-    apostrophe.
+    Takes the filters of `query`; of those, --statistics takes FUNCTION, --since, --until and --kind. In CSV, text that a
+    spreadsheet would take for a formula gets a leading apostrophe.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other.")
     with ExitStack() as stack:
         reader = stack.enter_context(opened_store(store))
-        records = Selection(**filters).executions(reader, limit)
+        chosen = Selection(**filters)
+        records: Iterable[Row] = _statistics(reader, chosen, limit) if statistics else chosen.executions(reader, limit)
         if output is None:
             file = _standard_output()
         else:
@@ -65,7 +70,20 @@ def export(
         file.flush()
 
 
-def _write(records: Iterable[SpanRecord], file: TextIO, *, as_csv: bool) -> None:
+def _statistics(reader: StoreReader, chosen: Selection, limit: int | None) -> list[Statistics]:
+    """The statistics of each function that is meant, largest p95 first."""
+    if chosen.status or chosen.min_ms is not None or chosen.trace_id or chosen.after:
+        raise click.UsageError("--statistics takes no --status, --min-ms, --trace or --after.")
+    return reader.function_statistics(
+        function_name=chosen.function,
+        start_time=chosen.since,
+        end_time=chosen.until,
+        kind=chosen.kind,
+        limit=limit,
+    )
+
+
+def _write(records: Iterable[Row], file: TextIO, *, as_csv: bool) -> None:
     if as_csv:
         from otel_tracker.cli.csv_lines import write_csv
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otel_tracker.cli.csv_lines import COLUMNS, harmless
+from otel_tracker.cli.csv_lines import COLUMNS, STATISTICS_COLUMNS, harmless
 from otel_tracker.stores import open_store
 
 from .helpers import LATER, MS, NOON_NS, SPANS, TOTAL, TRACEBACK, json_lines, plain_environment, program, write_store
@@ -46,6 +46,19 @@ def test_csv_has_a_column_for_each_key(run: Run, store: Path) -> None:
     assert (later["duration_ms"], later["result"], later["args"]) == ("5.0", "1.5", '{"prices": [1, 2]}')
     assert total["error_type"] == "ZeroDivisionError"
     assert total["error_traceback"] == TRACEBACK
+
+
+def test_statistics_are_exported_as_stats_shows_them(run: Run, store: Path) -> None:
+    """With --statistics a row is a function, as JSON the same as `stats --json`, as CSV a column each."""
+    assert run("export", "--statistics").stdout == run("stats", "--json").stdout
+    found = rows(run("export", "--statistics", "--csv", "shop.*").stdout)
+    assert tuple(found[0]) == STATISTICS_COLUMNS
+    assert {row["function_name"]: row["total"] for row in found} == {
+        "shop.cart.Cart.checkout": "1",
+        "shop.cart.total": "2",
+    }
+    assert rows(run("export", "--statistics", "--csv", "nobody").stdout) == []
+    assert run("export", "--statistics", "--status", "failed").returncode == 2
 
 
 def test_filters_are_those_of_query(run: Run, store: Path) -> None:

@@ -204,6 +204,8 @@ def test_entry_points_are_documented() -> None:
             assert f"$ {point.name} --help" in DOCS["command-line"]
         elif point.group == "otel_tracker_doctor":
             assert f"otel-tracker doctor {point.name}" in DOCS["command-line"]
+        elif point.group == "otel_tracker_indexes":
+            assert f"otel-tracker {point.name} indexes" in DOCS["command-line"]
         else:
             assert point.group == "opentelemetry_environment_variables", f"{point.group} is documented nowhere"
             assert "--tracker_" in DOCS["launching"]
