@@ -89,10 +89,11 @@ METRICS_PREFIX: Final = "otel_tracker.metrics."
 IDENTIFIERS_PREFIX: Final = "otel_tracker.identifiers."
 PROCESS_COMPLETED: Final = "otel_tracker.process.completed"
 
-# What a decorator of the Firestore tracker adds: fields of one's own, the folder of the document, how it was called.
+# What a decorator of the Firestore tracker adds: fields of one's own, as they are or as JSON text, and the folder of
+# the document.
 CUSTOM_FIELDS_PREFIX: Final = "otel_tracker.custom_fields."
+CUSTOM_FIELDS_JSON_PREFIX: Final = "otel_tracker.custom_fields_json."
 SUBCOLLECTION: Final = "otel_tracker.subcollection"
-CALL_FORM: Final = "otel_tracker.call_form"
 # The one exporter that a span is for; the others pass it over.
 SINK: Final = "otel_tracker.sink"
 

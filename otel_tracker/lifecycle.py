@@ -92,6 +92,16 @@ def start(*, auto_instrumentation_version: str | None = None) -> None:
         logger.debug("effective settings: %s", settings.effective())
 
 
+def add_exporter(exporter: Any, *, schedule_delay_ms: float | None = None) -> None:
+    """Give spans to one exporter more, of those that `configure()` has set up; nothing where nothing is set up."""
+    with _lock:
+        if _installation is None:
+            return
+        from otel_tracker.providers import add_exporter as add
+
+        add(_installation, exporter, schedule_delay_ms)
+
+
 def flush(timeout_s: float = DEFAULT_TIMEOUT_S) -> bool:
     """Deliver what has ended so far; False when that took longer than ``timeout_s`` seconds or failed. Never raises.
 

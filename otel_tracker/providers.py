@@ -71,6 +71,13 @@ def install(*, auto_instrumentation_version: str | None = None) -> Installation:
     return made
 
 
+def add_exporter(made: Installation, exporter: Any, schedule_delay_ms: float | None) -> None:
+    """Put a processor for an exporter behind the global provider."""
+    processor = DurableSpanProcessor(exporter, schedule_delay_millis=schedule_delay_ms)
+    made.span_processors.append(processor)
+    _add_all(trace.get_tracer_provider(), "add_span_processor", [processor])
+
+
 def _event_router() -> EventRouter:
     """The one processor of events: it hands them to a processor for each of their destinations."""
     routes, default = settings.EVENTS_ROUTES.read(), settings.EVENTS_DEFAULT.read()

@@ -48,7 +48,7 @@ class Emulator:
     def start(self) -> None:
         """Start it on its port, with no documents; returns when it answers."""
         _, port = self.host.split(":")
-        command = ["java", "-Xmx512m", "-cp", str(jar()), _MAIN, "--host=127.0.0.1", f"--port={port}"]
+        command = ["java", "-Xmx1g", "-cp", str(jar()), _MAIN, "--host=127.0.0.1", f"--port={port}"]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

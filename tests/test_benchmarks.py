@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from firestore_emulator import need_emulator
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 HAS_PEERS = all(find_spec(peer) for peer in ("ddtrace", "logfire"))
@@ -156,3 +157,14 @@ def test_http_context_compares_requests_with_upstreams_and_with_none(tmp_path: P
         "fastapi",
         "fastapi without headers",
     }
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("firestore")
+def test_firestore_compares_with_one_set_a_call(tmp_path: Path) -> None:
+    """Both bars are there, whatever this machine is doing."""
+    need_emulator()
+    size = ("--spans", 400, "--sets", 20, "--rounds", 1, "--factor", 100)
+    rows = rows_of(run(tmp_path, "firestore.py", *size, "--json", "-"))
+    assert rows["documents a second", "exporter"]["bar"] == 25
+    assert rows["processor time", "exporter"]["bar"] == 0.2

@@ -51,8 +51,8 @@ def export(
 ) -> None:
     """Write executions as JSON lines or CSV, newest first.
 
-    Takes the filters of `query`; of those, --statistics takes FUNCTION, --since, --until and --kind. In CSV, text that a
-    spreadsheet would take for a formula gets a leading apostrophe.
+    Takes the filters of `query`; of those, --statistics takes FUNCTION, --since, --until and --kind. In CSV, text that
+    a spreadsheet would take for a formula gets a leading apostrophe.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other.")

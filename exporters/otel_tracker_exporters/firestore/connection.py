@@ -48,7 +48,8 @@ class Connection:
             if self._is_closed:
                 raise ClosedError
             if self._client is None:
-                self._client = _new_client(self.options)
+                with request_under_way(imports=True):
+                    self._client = _new_client(self.options)
             return self._client
 
     def document_root(self) -> str:
@@ -93,6 +94,7 @@ class Connection:
 def _new_client(options: Options) -> Any:
     require_client()
     from google.cloud import firestore
+    from google.cloud.firestore_v1.types import BatchWriteRequest as _  # noqa: F401 - whatever is imported later, is imported now
 
     if options.database == "(default)":  # releases before 2.12 know no databases
         return firestore.Client(project=options.project)

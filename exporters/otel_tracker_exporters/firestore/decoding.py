@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from otel_tracker.attributes import CUSTOM_FIELDS_PREFIX, SUBCOLLECTION
+from otel_tracker.attributes import CUSTOM_FIELDS_JSON_PREFIX, CUSTOM_FIELDS_PREFIX, SUBCOLLECTION
 from otel_tracker.records import COMPLETED, EventRecord, LogRecord, SpanRecord
 from otel_tracker.timestamps import NS_PER_MS
 from otel_tracker_exporters.firestore import fields as f
 from otel_tracker_exporters.firestore.payloads import NAMED, args_from
+from otel_tracker_exporters.firestore.values import json_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -75,9 +76,17 @@ def _timed(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _attributes(fields: Mapping[str, Any]) -> dict[str, Any]:
-    custom = {f"{CUSTOM_FIELDS_PREFIX}{name}": value for name, value in (fields.get(f.CUSTOM_FIELDS) or {}).items()}
+    custom = dict(_custom_attribute(name, value) for name, value in (fields.get(f.CUSTOM_FIELDS) or {}).items())
     folder = fields.get(f.SUBCOLLECTION)
     return {**_json(fields, f.ATTRIBUTES, {}), **custom, **({SUBCOLLECTION: folder} if folder else {})}
+
+
+def _custom_attribute(name: str, value: Any) -> tuple[str, Any]:
+    """As an attribute: a list of what is no scalar, and a map, are none."""
+    is_nested = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value))
+    if is_nested:
+        return f"{CUSTOM_FIELDS_JSON_PREFIX}{name}", json_text(value)
+    return f"{CUSTOM_FIELDS_PREFIX}{name}", value
 
 
 def _json(fields: Mapping[str, Any], key: str, absent: Any) -> Any:

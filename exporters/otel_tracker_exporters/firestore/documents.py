@@ -7,10 +7,11 @@ payloads are cut, and the field ``cut`` names them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from otel_tracker.attributes import CUSTOM_FIELDS_PREFIX, SERVICE_NAME, SUBCOLLECTION
+from otel_tracker.attributes import CUSTOM_FIELDS_JSON_PREFIX, CUSTOM_FIELDS_PREFIX, SERVICE_NAME, SUBCOLLECTION
 from otel_tracker.records import INT64_MAX, INT64_MIN, SCHEMA, EventRecord, LogRecord, SpanRecord
 from otel_tracker.severities import severity_number
 from otel_tracker.timestamps import NS_PER_MS
@@ -237,12 +238,14 @@ def _json_fields(key: str, of: Mapping[str, Any]) -> list[bytes]:
 
 def _custom_field(key: str, item: Any) -> tuple[bytes, bytes] | None:
     """One of the fields of somebody's own, or None for an attribute that is none, or that Firestore refuses."""
-    if not key.startswith(CUSTOM_FIELDS_PREFIX):
-        return None
     try:
-        return wire.key(key[len(CUSTOM_FIELDS_PREFIX) :]), wire.value(item)
-    except wire.NotNativeError:
-        return None
+        if key.startswith(CUSTOM_FIELDS_PREFIX):
+            return wire.key(key[len(CUSTOM_FIELDS_PREFIX) :]), wire.value(item)
+        if key.startswith(CUSTOM_FIELDS_JSON_PREFIX):
+            return wire.key(key[len(CUSTOM_FIELDS_JSON_PREFIX) :]), wire.value(json.loads(item))
+    except (ValueError, TypeError):
+        pass
+    return None
 
 
 def shortened(value: Any, max_length: int, max_items: int) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from opentelemetry.sdk._logs import ReadableLogRecord
@@ -31,6 +32,7 @@ from otel_tracker_exporters.firestore.delivering import MAX_WRITES, Deliverer
 from otel_tracker_exporters.firestore.options import Options, options_of, require_client
 from otel_tracker_exporters.firestore.pacing import pacer_of
 from otel_tracker_exporters.firestore.rollups import Rollups
+from otel_tracker_exporters.firestore.tailoring import Tracebacks, reduced
 
 Item = TypeVar("Item")
 
@@ -110,7 +112,10 @@ class FirestoreSpanExporter(FirestoreExporting[ReadableSpan], SpanExporter):
     """Stores spans as documents of Firestore.
 
     Each argument falls back to its setting (docs/firestore.md). ``sink`` is the name of the one exporter that a span
-    is for (attribute ``otel_tracker.sink``): with it, only such spans are stored; without, only spans that name none.
+    is for (attribute ``otel_tracker.sink``): with it, only such spans are stored, and each failed one with the
+    traceback of the deepest; without, only spans that name none. ``stores_errors`` and ``stores_durations`` are the
+    switches of the Firestore tracker: the status says all the same whether a call has failed.
+
     Raises `MissingExtraError` without google-cloud-firestore; needs no credentials before the first batch.
     """
 
@@ -124,9 +129,15 @@ class FirestoreSpanExporter(FirestoreExporting[ReadableSpan], SpanExporter):
         max_writes_per_s: int | None = None,
         shards: int | None = None,
         sink: str | None = None,
+        stores_errors: bool = True,
+        stores_durations: bool = True,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name not in ("self", "__class__", "sink")}
+        others = ("self", "__class__", "sink", "stores_errors", "stores_durations")
+        given = {name: value for name, value in locals().items() if name not in others}
         self._sink = sink
+        self._reduce = partial(reduced, has_error=stores_errors, has_duration=stores_durations)
+        self._is_reduced = not (stores_errors and stores_durations)
+        self._tracebacks = Tracebacks()
         self._texts = SpanTexts()
         options = options_of(given)
         self._rollups = Rollups(options)
@@ -168,19 +179,25 @@ class FirestoreSpanExporter(FirestoreExporting[ReadableSpan], SpanExporter):
             logger.debug("rollups cannot be written: %s", error)
 
     def _write_begun(self, spans: Sequence[ReadableSpan]) -> None:
-        self._begun.deliver([(span, span_record(span)) for span in spans])
+        self._begun.deliver([(span, self._reduce(span_record(span))) for span in spans])
 
     def _is_meant(self, span: ReadableSpan) -> bool:
         return (span.attributes or {}).get(SINK) == self._sink
 
     def _record(self, span: ReadableSpan) -> Source | None:
+        has_failed = self._sink is not None and span.status.status_code.name == "ERROR"
         if not self._is_meant(span):
+            if has_failed:  # the exception may be the one that a span of ours has failed with
+                self._tracebacks.filled(span_record(span))
             return None
         try:
-            texts = self._texts.of(span)
+            texts = None if has_failed or self._is_reduced else self._texts.of(span)
         except Exception:  # what cannot be a text may be a record, or says why not
             texts = None
-        return span_record(span) if texts is None else texts
+        if texts is not None:
+            return texts
+        record = span_record(span)
+        return self._reduce(self._tracebacks.filled(record) if has_failed else record)
 
 
 class FirestoreLogExporter(FirestoreExporting[ReadableLogRecord], LogRecordExporter):

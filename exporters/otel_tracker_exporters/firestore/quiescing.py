@@ -2,18 +2,19 @@
 
 Measured with grpcio 1.85: of ten forks during a request three children hung with the client that they inherited, and
 one of ten failed with a new one; with the fork held up until the request had ended, none. A request is held up by no
-other, only by a fork, and a fork by requests for two seconds at most.
+other, only by a fork, and a fork by requests for two seconds at most; by the import of Google's client for ten, because
+a child that is forked in the middle of that can never finish it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _FORK_WAIT_S = 2.0
+_IMPORT_WAIT_S = 10.0
 
 
 class _Gate:
@@ -22,6 +23,7 @@ class _Gate:
     def __init__(self) -> None:
         self.changed = threading.Condition(threading.Lock())
         self.under_way = 0
+        self.importing = 0
         self.is_forking = False
 
 
@@ -29,25 +31,27 @@ _gate = _Gate()
 
 
 @contextmanager
-def request_under_way() -> Iterator[None]:
-    """Around each request."""
+def request_under_way(*, imports: bool = False) -> Iterator[None]:
+    """Around each request; ``imports`` around what loads modules."""
     gate = _gate
     with gate.changed:
         gate.changed.wait_for(lambda: not gate.is_forking, timeout=_FORK_WAIT_S)
         gate.under_way += 1
+        gate.importing += imports
     try:
         yield
     finally:
         with gate.changed:
             gate.under_way -= 1
+            gate.importing -= imports
             gate.changed.notify_all()
 
 
 def _before_fork() -> None:
-    end_by_s = time.monotonic() + _FORK_WAIT_S
     with _gate.changed:
         _gate.is_forking = True
-        _gate.changed.wait_for(lambda: not _gate.under_way, timeout=max(0.0, end_by_s - time.monotonic()))
+        _gate.changed.wait_for(lambda: not _gate.importing, timeout=_IMPORT_WAIT_S)
+        _gate.changed.wait_for(lambda: not _gate.under_way, timeout=_FORK_WAIT_S)
 
 
 def _after_fork_in_parent() -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from otel_tracker.attributes import CUSTOM_FIELDS_PREFIX, SUBCOLLECTION
+from otel_tracker.attributes import CUSTOM_FIELDS_JSON_PREFIX, CUSTOM_FIELDS_PREFIX, SUBCOLLECTION
 from otel_tracker.records import Labels, SpanRecord, Texts
 from otel_tracker_exporters.firestore import fields as f
 from otel_tracker_exporters.firestore import wire
@@ -28,7 +28,7 @@ _MAX_TEMPLATES = 1_000
 _loads = json.loads
 _FORMS = {form: wire.field(f.INPUT_FORM, wire.text(form)) for form in FORMS}
 _NO_INPUT = wire.field(f.INPUT, EMPTY_INPUT) + _FORMS[NAMED]
-_OWN_KEYS = (f'"{CUSTOM_FIELDS_PREFIX}', f'"{SUBCOLLECTION}"')
+_OWN_KEYS = (f'"{CUSTOM_FIELDS_PREFIX}', f'"{CUSTOM_FIELDS_JSON_PREFIX}', f'"{SUBCOLLECTION}"')
 
 
 class _Template(NamedTuple):

@@ -16,8 +16,10 @@ from otel_tracker_exporters.firestore.delivering import MAX_WRITES, Deliverer
 from otel_tracker_exporters.firestore.options import options_at, require_client
 from otel_tracker_exporters.firestore.pacing import pacer_of
 
-MAX_S = 60.0
-"""How long a batch is tried."""
+MAX_S = 30.0
+"""How long a batch is tried where the server is away for the moment."""
+
+_PAUSE_S = 0.5
 
 
 class FirestoreWriter(StoreWriter):
@@ -43,10 +45,12 @@ class FirestoreWriter(StoreWriter):
             outcome = self._deliverer.deliver([(record, record) for record in left])
             self.unwritable += sum(outcome.dropped.values())
             left = outcome.again
-            if left and (outcome.again_after_s or time.monotonic() > end_by_s or len(left) == len(part)):
+            if left and (outcome.again_after_s or time.monotonic() > end_by_s):
                 raise StoreUnwritableError(
                     f"{self.location} has not taken everything. See the message before, and try once more."
                 )
+            if left:
+                time.sleep(_PAUSE_S)
 
     def _release(self) -> None:
         self._deliverer.close()

@@ -1,0 +1,1 @@
+"""The `firestore` store: what is special about it. Its contract is in `tests/stores`."""
