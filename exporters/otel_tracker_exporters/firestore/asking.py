@@ -86,7 +86,7 @@ class Asker:
         return self._pages(question, PAGE, order=("__name__", "ASCENDING"))
 
     def counted(self, question: Question, *, summed: str | None = None) -> tuple[int, int]:
-        """How many documents there are, and the sum of one of their fields."""
+        """How many documents there are; with ``summed``, how many have that field, and the sum of it."""
         with self._asked():
             query = self._query(question).count(alias="n")
             if summed is not None:

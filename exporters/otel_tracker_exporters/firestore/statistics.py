@@ -115,10 +115,10 @@ class StatisticsReader:
         counts: dict[str, int] = {}
         sum_ns = finished = 0
         for status in (COMPLETED, FAILED, ABORTED, STARTED):
-            for question in questions:
-                count, total_ns = self._asker.counted(question.where(f.STATUS, "==", status), summed=f.DURATION_NS)
-                counts[status] = counts.get(status, 0) + count
+            for question in (one.where(f.STATUS, "==", status) for one in questions):
+                counts[status] = counts.get(status, 0) + self._asker.counted(question)[0]
                 if status in (COMPLETED, FAILED):
+                    count, total_ns = self._asker.counted(question, summed=f.DURATION_NS)
                     sum_ns, finished = sum_ns + total_ns, finished + count
         if not finished:
             return statistics_of(shown, counts, 0, 0, {})
