@@ -42,6 +42,16 @@ def test_example_prints_what_its_docstring_says(path: Path, tmp_path: Path) -> N
     assert [*folder.iterdir(), *temporary.iterdir()] == []
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("firestore")
+def test_firestore_example_prints_what_its_docstring_says(
+    firestore_project: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Against the emulator; it leaves nothing on this machine."""
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")  # Google's packages warn of old Pythons
+    test_example_prints_what_its_docstring_says(ROOT / "examples" / "firestore_tracking.py", tmp_path)
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_is_short(path: Path) -> None:
     """An example is read at a glance: under 40 lines."""
