@@ -146,7 +146,7 @@ def test_stock_processor_works_too() -> None:
 
 def test_export_tries_again_what_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few times, and only what was not stored."""
-    monkeypatch.setattr("otel_tracker_exporters.umami.exporter._PAUSES_S", (0.01, 0.02))
+    monkeypatch.setattr("otel_tracker.delivery.outcomes._PAUSES_S", (0.01, 0.02))
     with serving() as server, log_exporter(server) as exporter, span_exporter(server, spans="*") as other:
         server.replies += [Reply(503, ""), Reply(503, "")]
         assert exporter.export(events(3)) is LogRecordExportResult.SUCCESS

@@ -8,7 +8,6 @@ delivers it.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Generic, TypeVar
@@ -19,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_tracker.attributes import SINK
-from otel_tracker.delivery.outcomes import Outcome
+from otel_tracker.delivery.outcomes import Outcome, is_delivered_at_once
 from otel_tracker.diagnostics import logger, report_internal_error
 from otel_tracker.recording import event_record, log_record, span_record
 from otel_tracker.records import Record
@@ -37,8 +36,6 @@ from otel_tracker_exporters.firestore.tailoring import Tracebacks, reduced
 Item = TypeVar("Item")
 
 UNFIT = "unfit"
-_PAUSES_S = (1.0, 2.0, 4.0)
-_MAX_EXPORT_S = 30.0
 _ROLLUPS_TIMEOUT_S = 1.0
 
 
@@ -86,17 +83,8 @@ class FirestoreExporting(Generic[Item]):
         return outcome
 
     def deliver_now(self, batch: Sequence[Item]) -> bool:
-        """For a processor that asks once: try what may be tried again a few times, within half a minute."""
-        end_by_s = time.monotonic() + _MAX_EXPORT_S
-        is_whole, left = True, list(batch)
-        for pause_s in (*_PAUSES_S, 0.0):
-            outcome = self.deliver(left)
-            is_whole = is_whole and not outcome.dropped
-            left = outcome.again
-            wait_s = max(pause_s, outcome.again_after_s)
-            if not (left and pause_s) or time.monotonic() + wait_s > end_by_s or self._closed.wait(wait_s):
-                break
-        return is_whole and not left
+        """For a processor that asks once; False when some of it did not arrive."""
+        return is_delivered_at_once(self.deliver, batch, self._closed)
 
     def shutdown(self) -> None:
         """End a request that waits, and close; what comes later is not written."""

@@ -28,8 +28,12 @@ MAX_ITEMS = 2_000
 
 _MAX_KEY_BYTES = 1_500
 _UINT64 = 2**64
-_BYTE = [bytes((number,)) for number in range(256)]
-_SHIFTS = (0, 7, 14, 21, 28, 35, 42, 49)
+# Two groups of seven bits at a time, with which a number goes on, or ends.
+_TWO_GROUPS = 1 << 14
+_MORE = [bytes((low | 128, high | 128)) for high in range(128) for low in range(128)]
+_LAST = [bytes((low,)) for low in range(128)] + [
+    bytes((low | 128, high)) for high in range(1, 128) for low in range(128)
+]
 _double = struct.Struct("<d").pack
 
 NULL = b"\x58\x00"
@@ -68,14 +72,18 @@ def value(of: Any, depth: int = MAX_DEPTH, *, is_in_list: bool = False) -> bytes
 
 def text(of: str) -> bytes:
     """A text as a ``Value`` message; raises `NotNativeError` for half a surrogate pair."""
-    encoded = utf8(of)
-    return b"\x8a\x01" + size_of(encoded) + encoded
+    try:
+        encoded = of.encode()
+    except UnicodeEncodeError:
+        raise NotNativeError from None
+    size = len(encoded)
+    return b"\x8a\x01" + (_LAST[size] if size < _TWO_GROUPS else varint(size)) + encoded
 
 
 def integer(of: int) -> bytes:
     """An integer as a ``Value`` message; raises `NotNativeError` beyond 64 bits."""
-    if 0 <= of < 128:
-        return b"\x10" + _BYTE[of]
+    if 0 <= of < _TWO_GROUPS:
+        return b"\x10" + _LAST[of]
     if not INT64_MIN <= of <= INT64_MAX:
         raise NotNativeError
     return b"\x10" + varint(of)
@@ -87,30 +95,30 @@ def time(at_ns: int) -> bytes:
         raise NotNativeError
     seconds, rest_ns = divmod(at_ns, NS_PER_S)
     moment = b"\x08" + varint(seconds) + b"\x10" + varint(rest_ns - rest_ns % 1_000)
-    return b"\x52" + size_of(moment) + moment
+    return b"\x52" + _size(moment) + moment
 
 
 def map_of(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Encoded keys and values as a ``Value`` message."""
     inside = b"".join([_entry(b"\x0a", name, item) for name, item in entries])
-    return b"\x32" + size_of(inside) + inside
+    return b"\x32" + _size(inside) + inside
 
 
 def array(items: Iterable[bytes]) -> bytes:
     """Encoded values as a ``Value`` message."""
-    inside = b"".join([b"\x0a" + size_of(item) + item for item in items])
-    return b"\x4a" + size_of(inside) + inside
+    inside = b"".join([b"\x0a" + _size(item) + item for item in items])
+    return b"\x4a" + _size(inside) + inside
 
 
 @lru_cache(maxsize=4_096)
 def key(name: str) -> bytes:
-    """The key of a map; raises `NotNativeError` for one that Firestore refuses."""
+    """The key of an entry of a map, up to its value; raises `NotNativeError` for one that Firestore refuses."""
     if type(name) is not str or not name or (name.startswith("__") and name.endswith("__")):
         raise NotNativeError
     encoded = utf8(name)
     if len(encoded) > _MAX_KEY_BYTES:
         raise NotNativeError
-    return b"\x0a" + size_of(encoded) + encoded
+    return b"\x0a" + _size(encoded) + encoded + b"\x12"  # of the value that follows
 
 
 def field(name: str, encoded: bytes) -> bytes:
@@ -127,24 +135,24 @@ def text_field_head(name: str, size: int) -> bytes:
 def write(name: str, fields: Iterable[bytes], *, if_new: bool = False) -> bytes:
     """A ``Write`` message: the document ``name`` with these fields, where ``if_new`` only if there is none."""
     shown = name.encode("utf-8")
-    document = b"".join([b"\x0a", size_of(shown), shown, *fields])
-    whole = b"\x0a" + size_of(document) + document
+    document = b"".join([b"\x0a", _size(shown), shown, *fields])
+    whole = b"\x0a" + _size(document) + document
     return whole + NOT_EXISTING if if_new else whole
 
 
 def unchanged_since(update_time: Any) -> bytes:
     """Of a ``Write``: the condition that the document was last written then (the client's own kind of datetime)."""
     moment: bytes = update_time.timestamp_pb().SerializeToString()
-    condition = b"\x12" + size_of(moment) + moment
-    return b"\x22" + size_of(condition) + condition
+    condition = b"\x12" + _size(moment) + moment
+    return b"\x22" + _size(condition) + condition
 
 
 def request(database: str, writes: Iterable[bytes]) -> bytes:
     """A ``BatchWriteRequest`` message."""
     shown = database.encode("utf-8")
-    parts = [b"\x0a", size_of(shown), shown]
+    parts = [b"\x0a", _size(shown), shown]
     for one in writes:
-        parts += (b"\x12", size_of(one), one)
+        parts += (b"\x12", _size(one), one)
     return b"".join(parts)
 
 
@@ -156,26 +164,27 @@ def utf8(of: str) -> bytes:
         raise NotNativeError from None
 
 
-def size_of(encoded: bytes) -> bytes:
-    """The length that stands before a message."""
-    size = len(encoded)
-    return _BYTE[size] if size < 128 else varint(size)
-
-
 def varint(number: int) -> bytes:
     """A number in groups of seven bits, a negative one as its two's complement."""
-    if number >> 56 and not number >> 63:  # every time in nanoseconds: nine bytes
-        return bytes([number >> shift & 127 | 128 for shift in _SHIFTS] + [number >> 56])
     if number < 0:
         number += _UINT64
-    parts = bytearray()
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)
+    parts = b""
+    while number >= _TWO_GROUPS:
+        parts += _MORE[number & 16_383]
+        number >>= 14
+    return parts + _LAST[number]
+
+
+def _size(encoded: bytes) -> bytes:
+    """The length that stands before a message."""
+    size = len(encoded)
+    return _LAST[size] if size < _TWO_GROUPS else varint(size)
 
 
 def _entry(tag: bytes, name: bytes, encoded: bytes) -> bytes:
-    inside = b"".join((name, b"\x12", size_of(encoded), encoded))
-    return tag + size_of(inside) + inside
+    try:  # of whatever is no larger than 16 KiB, which spares a call each
+        inside = name + _LAST[len(encoded)] + encoded
+        return tag + _LAST[len(inside)] + inside
+    except IndexError:
+        inside = name + _size(encoded) + encoded
+        return tag + _size(inside) + inside

@@ -7,7 +7,6 @@ try a few times themselves (`export`).
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -19,6 +18,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_tracker import attributes as keys
 from otel_tracker import event_needs
 from otel_tracker.delivery.outcomes import Outcome
+
+
+from otel_tracker.delivery.outcomes import Outcome, is_delivered_at_once
 from otel_tracker.diagnostics import report_internal_error, say_once
 from otel_tracker.errors import SettingError
 from otel_tracker.recording import event_record, span_record
@@ -43,6 +45,8 @@ CLIENT = (keys.CLIENT_ADDRESS, keys.USER_AGENT_ORIGINAL)
 
 _PAUSES_S = (1.0, 2.0, 4.0)
 _MAX_EXPORT_S = 30.0
+
+
 
 
 class UmamiExporting(Generic[Item]):
@@ -86,17 +90,8 @@ class UmamiExporting(Generic[Item]):
         return _sum(outcome, self._deliverer.deliver(messages)) if messages else outcome
 
     def deliver_now(self, batch: Sequence[Item]) -> bool:
-        """For a processor that asks once: try what may be tried again a few times, within half a minute."""
-        end_by_s = time.monotonic() + _MAX_EXPORT_S
-        is_whole, left = True, list(batch)
-        for pause_s in (*_PAUSES_S, 0.0):
-            outcome = self.deliver(left)
-            is_whole = is_whole and not outcome.dropped and not outcome.unknown
-            left = outcome.again
-            wait_s = max(pause_s, outcome.again_after_s)
-            if not (left and pause_s) or time.monotonic() + wait_s > end_by_s or self._closed.wait(wait_s):
-                break
-        return is_whole and not left
+        """For a processor that asks once; False when some of it did not arrive."""
+        return is_delivered_at_once(self.deliver, batch, self._closed)
 
     def shutdown(self) -> None:
         """End a request that waits, and close; what comes later is not sent."""
