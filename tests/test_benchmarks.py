@@ -164,7 +164,7 @@ def test_http_context_compares_requests_with_upstreams_and_with_none(tmp_path: P
 def test_firestore_compares_with_one_set_a_call(tmp_path: Path) -> None:
     """Both bars are there, whatever this machine is doing."""
     need_emulator()
-    size = ("--spans", 400, "--sets", 20, "--rounds", 1, "--factor", 100)
+    size = ("--spans", 400, "--warm", 400, "--sets", 20, "--rounds", 1, "--factor", 100)
     rows = rows_of(run(tmp_path, "firestore.py", *size, "--json", "-"))
     assert rows["documents a second", "exporter"]["bar"] == 25
     assert rows["processor time", "exporter"]["bar"] == 0.2

@@ -30,7 +30,7 @@ def span_of(document_id: str, fields: Mapping[str, Any]) -> SpanRecord:
         trace_id=fields.get(f.TRACE_ID) or document_id[16:48],
         span_id=fields.get(f.SPAN_ID) or document_id[:16],
         parent_span_id=fields.get(f.PARENT_SPAN_ID, ""),
-        name=fields.get(f.NAME, fields[f.FUNCTION_NAME]),
+        name=fields.get(f.NAME, fields.get(f.QUALIFIED_NAME, fields[f.FUNCTION_NAME])),
         kind=fields.get(f.KIND, "internal"),
         function="" if fields.get(f.IS_BLOCK) else fields[f.FUNCTION_NAME],
         module=fields.get(f.MODULE, ""),

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from otel_tracker.delivery.outcomes import Outcome
 from otel_tracker.diagnostics import report_internal_error, say_once, say_rarely
@@ -21,6 +22,7 @@ from otel_tracker.writing import Item as Source
 from otel_tracker_exporters.firestore import dead_letters, wire
 from otel_tracker_exporters.firestore import failures as codes
 from otel_tracker_exporters.firestore import fields as f
+from otel_tracker_exporters.firestore.ahead import RequestAhead
 from otel_tracker_exporters.firestore.connection import REQUEST_TIMEOUT_S, ClosedError, Connection
 from otel_tracker_exporters.firestore.failures import Fate
 from otel_tracker_exporters.firestore.pacing import Pacer
@@ -35,6 +37,7 @@ MAX_BYTES = 3 * 2**20
 DEAD_LETTER = "dead_letter"
 
 _PAUSES_S = (0.2, 0.4, 0.8)
+_MOST_UNDER_WAY = 2
 _RANK = {STARTED: 0, ABORTED: 1}
 
 
@@ -90,12 +93,17 @@ class Deliverer(Generic[Item]):
             self._stop(run, error)
             run.outcome.again = [item for item, _ in pairs]
             return run.outcome
-        for part in _parts(self._parcels(pairs, maker, run)):
+        sent: deque[tuple[list[Parcel[Item]], RequestAhead]] = deque()
+        for part in _parts(self._parcels(pairs, maker, run)):  # encoded while those before are under way
+            if len(sent) == _MOST_UNDER_WAY:
+                self._send(*sent.popleft(), run)
             if run.is_stopped or not self._may_go_on(len(part)):
                 run.is_stopped = True
                 run.outcome.again += _items(part)
             else:
-                self._send(part, run)
+                sent.append((part, RequestAhead(self._connection, _messages(part))))
+        while sent:
+            self._send(*sent.popleft(), run)
         return run.outcome
 
     def _write_maker(self) -> WriteMaker:
@@ -106,8 +114,14 @@ class Deliverer(Generic[Item]):
 
     def _parcels(
         self, pairs: Sequence[tuple[Item, Source]], maker: WriteMaker, run: _Run[Item]
-    ) -> Iterable[Parcel[Item]]:
+    ) -> Iterator[Parcel[Item]]:
         """A parcel for each document; a request must not hold one twice, so what knows more stands for both."""
+        for first in range(0, len(pairs), MAX_WRITES):
+            yield from self._distinct(pairs[first : first + MAX_WRITES], maker, run)
+
+    def _distinct(
+        self, pairs: Sequence[tuple[Item, Source]], maker: WriteMaker, run: _Run[Item]
+    ) -> Iterable[Parcel[Item]]:
         found: dict[str, Parcel[Item]] = {}
         for item, source in pairs:
             try:
@@ -134,19 +148,24 @@ class Deliverer(Generic[Item]):
             return False
         return True
 
-    def _send(self, parcels: list[Parcel[Item]], run: _Run[Item]) -> None:
-        """Write documents, some of them several times."""
-        left = parcels
+    def _send(self, parcels: list[Parcel[Item]], ahead: RequestAhead, run: _Run[Item]) -> None:
+        """Write documents, some of them several times, of which ``ahead`` is the first."""
+        left = self._settled(parcels, ahead.answer, run)
         for pause_s in (*_PAUSES_S, 0.0):
-            left = self._sent(left, run)
             if not left or run.is_stopped or not pause_s or self._closed.wait(pause_s * random.uniform(0.8, 1.2)):  # noqa: S311 - no secret
                 break
+            left = self._sent(left, run)
         run.outcome.again += _items(left)
 
     def _sent(self, parcels: list[Parcel[Item]], run: _Run[Item]) -> list[Parcel[Item]]:
+        return self._settled(parcels, lambda: self._connection.batch_write(_messages(parcels)), run)
+
+    def _settled(
+        self, parcels: list[Parcel[Item]], answer: Callable[[], list[Any]], run: _Run[Item]
+    ) -> list[Parcel[Item]]:
         """One request, and more where it has to be taken apart; gives what is to be sent once more."""
         try:
-            statuses = self._connection.batch_write([parcel.write.message for parcel in parcels])
+            statuses = answer()
         except Exception as error:
             if codes.fate_of_request(error) is Fate.APART:
                 return self._taken_apart(parcels, error, run)
@@ -235,6 +254,10 @@ def _named(record: Source) -> str:
     if isinstance(record, SpanRecord):
         return f"execution {record.trace_id}{record.span_id} of {record.qualified_name[:100]}"
     return f"event {record.name[:100]}" if isinstance(record, EventRecord) else "a log record"
+
+
+def _messages(parcels: Iterable[Parcel[Any]]) -> list[bytes]:
+    return [parcel.write.message for parcel in parcels]
 
 
 def _items(parcels: Iterable[Parcel[Item]]) -> list[Item]:

@@ -18,8 +18,12 @@ from otel_tracker.timestamps import NS_PER_MS
 from otel_tracker_exporters.firestore import fields as f
 from otel_tracker_exporters.firestore import wire
 from otel_tracker_exporters.firestore.identities import shard_of
-from otel_tracker_exporters.firestore.payloads import encoded_input, encoded_payload
+from otel_tracker_exporters.firestore.payloads import FORMS, NAMED, encoded_input, encoded_payload
 from otel_tracker_exporters.firestore.values import clean, json_text
+
+UNSET = "UNSET"
+FORM_FIELDS = {form: [] if form == NAMED else [wire.field(f.INPUT_FORM, wire.text(form))] for form in FORMS}
+"""The field that says in which form the arguments lie; the usual one needs none."""
 
 HAS_OUTPUT = wire.field(f.HAS_OUTPUT, wire.TRUE)
 NO_ERROR = wire.field(f.ERROR, wire.NULL)
@@ -27,7 +31,6 @@ NO_OUTPUT = wire.field(f.OUTPUT, wire.NULL)
 _TRACE_SIZE, _SPAN_SIZE = 32, 16
 _EXECUTION_HEAD = wire.text_field_head(f.EXECUTION_ID, _TRACE_SIZE + _SPAN_SIZE)
 _TRACE_HEAD, _SPAN_HEAD = wire.text_field_head(f.TRACE_ID, _TRACE_SIZE), wire.text_field_head(f.SPAN_ID, _SPAN_SIZE)
-_NO_PARENT = wire.field(f.PARENT_SPAN_ID, wire.text(""))
 
 MAX_CUSTOM_FIELDS = 32
 MAX_INDEXED = 1_400
@@ -59,7 +62,7 @@ class Encoder:
             *self.time_fields(record.start_ns, record.end_ns),
             wire.field(f.STATUS, wire.text(record.status)),
             wire.field(f.INPUT, args),
-            wire.field(f.INPUT_FORM, wire.text(form)),
+            *FORM_FIELDS[form],
             wire.field(f.OUTPUT, output),
             _error_field(record.error),
             *others,
@@ -85,11 +88,14 @@ class Encoder:
             wire.field(f.QUALIFIED_NAME, wire.text(qualified)),
             wire.field(f.NAMES, wire.array([wire.text(name) for name in names])),
             wire.field(f.MODULE, wire.text(cut_text(record.module))),
-            wire.field(f.NAME, wire.text(clean(record.name))),
             wire.field(f.KIND, wire.text(record.kind)),
-            wire.field(f.STATUS_CODE, wire.text(record.status_code)),
             *self._resource_of(record.resource),
         ]
+        name = clean(record.name)
+        if name != qualified:
+            found.append(wire.field(f.NAME, wire.text(name)))
+        if record.status_code != UNSET:
+            found.append(wire.field(f.STATUS_CODE, wire.text(record.status_code)))
         if not record.function:
             found.append(wire.field(f.IS_BLOCK, wire.TRUE))
         if record.scope:
@@ -218,7 +224,7 @@ def identity_fields(trace_id: str, span_id: str, parent_span_id: str) -> list[by
     else:
         keys = (f.EXECUTION_ID, trace_id + span_id), (f.TRACE_ID, trace_id), (f.SPAN_ID, span_id)
         found = [wire.field(key, wire.text(text)) for key, text in keys]
-    return [*found, wire.field(f.PARENT_SPAN_ID, wire.text(parent_span_id)) if parent_span_id else _NO_PARENT]
+    return [*found, wire.field(f.PARENT_SPAN_ID, wire.text(parent_span_id))] if parent_span_id else found
 
 
 def json_paths(as_json: list[str]) -> bytes:

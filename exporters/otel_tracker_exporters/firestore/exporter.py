@@ -43,7 +43,7 @@ class FirestoreExporting(Generic[Item]):
     """What both exporters do alike. The attributes are for the processor in front: see docs/delivery.md."""
 
     explains_failures = True
-    max_batch_size = MAX_WRITES
+    max_batch_size = 4 * MAX_WRITES  # while two requests are under way, the next is encoded
     may_repeat = True
 
     def __init__(

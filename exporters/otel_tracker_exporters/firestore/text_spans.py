@@ -15,6 +15,7 @@ from otel_tracker.records import Labels, SpanRecord, Texts
 from otel_tracker_exporters.firestore import fields as f
 from otel_tracker_exporters.firestore import wire
 from otel_tracker_exporters.firestore.documents import (
+    FORM_FIELDS,
     HAS_OUTPUT,
     NO_ERROR,
     NO_OUTPUT,
@@ -22,12 +23,11 @@ from otel_tracker_exporters.firestore.documents import (
     identity_fields,
     json_paths,
 )
-from otel_tracker_exporters.firestore.payloads import EMPTY_INPUT, FORMS, NAMED, encoded_input, encoded_payload
+from otel_tracker_exporters.firestore.payloads import EMPTY_INPUT, encoded_input, encoded_payload
 
 _MAX_TEMPLATES = 1_000
 _loads = json.loads
-_FORMS = {form: wire.field(f.INPUT_FORM, wire.text(form)) for form in FORMS}
-_NO_INPUT = wire.field(f.INPUT, EMPTY_INPUT) + _FORMS[NAMED]
+_NO_INPUT = wire.field(f.INPUT, EMPTY_INPUT)
 _OWN_KEYS = (f'"{CUSTOM_FIELDS_PREFIX}', f'"{CUSTOM_FIELDS_JSON_PREFIX}', f'"{SUBCOLLECTION}"')
 
 
@@ -93,7 +93,7 @@ class TextSpans:
         as_json: list[str] = []
         if arguments:
             form, args = encoded_input(_loads(f"{{{arguments}}}"), as_json)
-            found += (wire.field(f.INPUT, args), _FORMS[form])
+            found += (wire.field(f.INPUT, args), *FORM_FIELDS[form])
         else:
             found.append(_NO_INPUT)
         if result is None:
