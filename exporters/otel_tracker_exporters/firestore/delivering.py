@@ -253,7 +253,7 @@ def _rank(record: Source) -> int:
 def _named(record: Source) -> str:
     if isinstance(record, SpanRecord):
         return f"execution {record.trace_id}{record.span_id} of {record.qualified_name[:100]}"
-    return f"event {record.name[:100]}" if isinstance(record, EventRecord) else "a log record"
+    return f"event {record.name[:100]}" if isinstance(record, EventRecord) else "a log record or a metric"
 
 
 def _messages(parcels: Iterable[Parcel[Any]]) -> list[bytes]:

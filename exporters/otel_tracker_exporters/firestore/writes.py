@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from otel_tracker.attributes import SUBCOLLECTION
-from otel_tracker.records import ABORTED, STARTED, EventRecord, LogRecord, Record, SpanRecord
+from otel_tracker.records import (
+    ABORTED,
+    STARTED,
+    EventRecord,
+    LogRecord,
+    MetricRecord,
+    Record,
+    SpanRecord,
+    UnfitRecordError,
+)
 from otel_tracker.writing import Item
 from otel_tracker_exporters.firestore import fields as f
 from otel_tracker_exporters.firestore import wire
@@ -75,7 +84,9 @@ class WriteMaker:
         return Write(record, path, wire.write(f"{self._root}/{path}", fields, if_new=is_if_new), is_if_new)
 
     def path_of(self, record: Record) -> str:
-        """Where the document of a record lies."""
+        """Where the document of a record lies; raises `UnfitRecordError` for a metric's point."""
+        if isinstance(record, MetricRecord):
+            raise UnfitRecordError("the firestore store keeps no metrics")
         if isinstance(record, EventRecord):
             return f"{self._options.events}/{timed_id_of(record)}"
         if isinstance(record, LogRecord):
@@ -98,7 +109,9 @@ class WriteMaker:
             return self._encoder.span_fields(record, document_id)
         if isinstance(record, EventRecord):
             return self._encoder.event_fields(record, document_id)
-        return self._encoder.log_fields(record, document_id)
+        if isinstance(record, LogRecord):
+            return self._encoder.log_fields(record, document_id)
+        raise UnfitRecordError("the firestore store keeps no metrics")
 
     def _cut(self, record: Record, path: str) -> list[bytes]:
         """The same with less of its largest parts, until it fits."""

@@ -17,9 +17,6 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_tracker import attributes as keys
 from otel_tracker import event_needs
-from otel_tracker.delivery.outcomes import Outcome
-
-
 from otel_tracker.delivery.outcomes import Outcome, is_delivered_at_once
 from otel_tracker.diagnostics import report_internal_error, say_once
 from otel_tracker.errors import SettingError
@@ -42,11 +39,6 @@ FROM_HEADERS = (keys.HTTP_REQUEST_REFERER, keys.HTTP_REQUEST_LANGUAGE)
 PAGE = (keys.URL_PATH, keys.SERVER_ADDRESS, keys.HTTP_ROUTE, *FROM_HEADERS)
 CLIENT = (keys.CLIENT_ADDRESS, keys.USER_AGENT_ORIGINAL)
 """What an event's page, and its visitor, are told by; taken from the request that it happens in."""
-
-_PAUSES_S = (1.0, 2.0, 4.0)
-_MAX_EXPORT_S = 30.0
-
-
 
 
 class UmamiExporting(Generic[Item]):
