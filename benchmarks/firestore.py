@@ -63,7 +63,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = option_parser(__doc__, rounds=ROUNDS)
-    parser.add_argument("--spans", type=int, default=2_000, help="spans in a sample [default: 2000]")
+    parser.add_argument("--spans", type=int, default=3_200, help="spans in a sample [default: 3200]")
     parser.add_argument("--warm", type=int, default=24_000, help="spans written before [default: 24000]")
     parser.add_argument("--sets", type=int, default=100, help="documents set one by one in a sample [default: 100]")
     return parser.parse_args()
