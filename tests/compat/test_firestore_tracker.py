@@ -6,12 +6,12 @@ import json
 import os
 import re
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from firestore.support import documents_of
+from firestore_emulator import has_client
 from support import Ended, run
 
 SEED = Path(os.environ.get("OTEL_TRACKER_SEEDS", "")) / "firestore-tracker.md"
@@ -154,7 +154,7 @@ assert first.flush_batch()
         assert documents_of(firestore_project, "off") == documents_of(firestore_project) == {}
 
 
-@pytest.mark.skipif(find_spec("google") is None, reason="needs the extra firestore")
+@pytest.mark.skipif(not has_client(), reason="needs the extra firestore")
 def test_input_that_is_not_tracked_is_never_looked_at() -> None:
     """Not even its str() or repr() is asked for, and no credentials and no server are needed to call."""
     ended = run_program(
