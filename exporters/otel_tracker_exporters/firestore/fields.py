@@ -71,6 +71,9 @@ WRITTEN_AT: Final = "written_at"
 
 NOT_INDEXED: Final = (
     EXECUTION_ID,
+    SPAN_ID,
+    PARENT_SPAN_ID,
+    KIND,
     INPUT,
     OUTPUT,
     ERROR,
@@ -84,9 +87,6 @@ NOT_INDEXED: Final = (
     EVENTS,
     LINKS,
     RESOURCE,
-    PROPERTIES,
-    BODY,
-    TIME_NS,
     SCHEMA_VERSION,
     JSON_TEXT,
     HAS_OUTPUT,
@@ -95,3 +95,8 @@ NOT_INDEXED: Final = (
     CUT,
 )
 """What no query asks for; without an exemption every one of them would have two index entries a document."""
+
+_OF_BOTH: Final = (SEVERITY_NUMBER, TIME_NS, BODY, ERROR, RESOURCE, SCHEMA_VERSION, SPAN_ID, CUT)
+NOT_INDEXED_OF_EVENTS: Final = (*_OF_BOTH[1:], PROPERTIES)
+NOT_INDEXED_OF_LOGS: Final = (*_OF_BOTH, ATTRIBUTES)
+"""Of each collection only what it has: a database may have 200 such settings, of all collections together."""

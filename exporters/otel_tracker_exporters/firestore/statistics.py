@@ -50,7 +50,7 @@ class StatisticsReader:
     def read(self, wanted: SpanFilter, group_as: str | None) -> list[Statistics]:
         """One `Statistics` a function, or a single one named ``group_as``."""
         question = spans_question(self._options, wanted)
-        total, _ = self._asker.counted(question)
+        total = sum(map(self._asker.counted_by_time, self._asker.sharded(question)))
         if total <= SCANNED:
             return self._scanned(question, wanted, group_as)
         pattern = wanted.function_name
@@ -112,11 +112,12 @@ class StatisticsReader:
         return self._asker.ordered(bounded, f.HOUR)
 
     def _counted(self, shown: str, questions: Sequence[Question], rolled: Histogram) -> Statistics:
+        questions = [shard for question in questions for shard in self._asker.sharded(question)]
         counts: dict[str, int] = {}
         sum_ns = finished = 0
         for status in (COMPLETED, FAILED, ABORTED, STARTED):
             for question in (one.where(f.STATUS, "==", status) for one in questions):
-                counts[status] = counts.get(status, 0) + self._asker.counted(question)[0]
+                counts[status] = counts.get(status, 0) + self._asker.counted_by_time(question)
                 if status in (COMPLETED, FAILED):
                     count, total_ns = self._asker.counted(question, summed=f.DURATION_NS)
                     sum_ns, finished = sum_ns + total_ns, finished + count
