@@ -7,10 +7,11 @@ shards, a question goes to each of them and the answers are merged.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -70,7 +71,7 @@ class Asker:
         if not self.shards:
             return self._pages(question, page)
         streams = [self._pages(one, page) for one in self.sharded(question)]
-        return heapq.merge(*streams, key=lambda document: (document.fields[f.TIMESTAMP], document.id), reverse=True)
+        return heapq.merge(*streams, key=_newest, reverse=True)
 
     def ordered(
         self, question: Question, by: str, *, descending: bool = False, limit: int | None = None
@@ -109,7 +110,8 @@ class Asker:
         values = {result.alias: result.value for result in found}
         count = int(values["n"])
         self.reads += max(1, -(-count // 1_000))
-        return count, int(values.get("s") or 0)
+        total = values.get("s") or 0
+        return count, int(total) if math.isfinite(total) else 0
 
     def _pages(
         self, question: Question, page: int, order: tuple[str, str] = (f.TIMESTAMP, "DESCENDING")
@@ -170,6 +172,12 @@ class Asker:
 
 def _streamed(query: Any) -> list[Any]:
     return list(query.stream(retry=None, timeout=TIMEOUT_S))
+
+
+def _newest(document: Document) -> tuple[datetime, str]:
+    """What documents are merged by; what is no time, and comes first or last, counts as the end of time."""
+    at = document.fields.get(f.TIMESTAMP)
+    return (at if isinstance(at, datetime) else datetime.max.replace(tzinfo=timezone.utc)), document.id
 
 
 def is_glob(pattern: str) -> bool:

@@ -9,24 +9,36 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from otel_tracker.attributes import CUSTOM_FIELDS_JSON_PREFIX, CUSTOM_FIELDS_PREFIX, SUBCOLLECTION
-from otel_tracker.records import COMPLETED, EventRecord, LogRecord, SpanRecord
+from otel_tracker.records import COMPLETED, INT64_MAX, INT64_MIN, EventRecord, LogRecord, SpanRecord
 from otel_tracker.timestamps import NS_PER_MS
 from otel_tracker_exporters.firestore import fields as f
 from otel_tracker_exporters.firestore.payloads import NAMED, args_from
 from otel_tracker_exporters.firestore.values import json_text
 
+FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What is raised for documents that are no records."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_Record = TypeVar("_Record", SpanRecord, EventRecord, LogRecord)
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("trace_id", "span_id", "parent_span_id", "name", "kind", "function", "module", "status"), str),
+    **dict.fromkeys(("status_code", "status_message", "scope", "severity", "logger"), str),
+    **dict.fromkeys(("args", "error", "attributes", "resource", "properties"), dict),
+    **dict.fromkeys(("start_ns", "time_ns"), int),
+    "end_ns": (int, type(None)),
+}
+"""Of the parts of records that are compared, sorted or shown: what they are, whoever wrote the document."""
 
 
 def span_of(document_id: str, fields: Mapping[str, Any]) -> SpanRecord:
-    """The span of a document; raises KeyError, TypeError or ValueError for one that is none."""
+    """The span of a document; raises one of `FAULTS` for one that is none."""
     as_json = set(fields.get(f.JSON_TEXT) or ())
     start_ns = _time_ns(fields, f.START_TIME_NS)
     output = fields.get(f.OUTPUT)
-    return SpanRecord(
+    record = SpanRecord(
         trace_id=fields.get(f.TRACE_ID) or document_id[16:48],
         span_id=fields.get(f.SPAN_ID) or document_id[:16],
         parent_span_id=fields.get(f.PARENT_SPAN_ID, ""),
@@ -49,18 +61,34 @@ def span_of(document_id: str, fields: Mapping[str, Any]) -> SpanRecord:
         scope=fields.get(f.SCOPE, ""),
         resource=_json(fields, f.RESOURCE, {}),
     )
+    return _checked(record)
 
 
 def event_of(fields: Mapping[str, Any]) -> EventRecord:
     """The event of a document; raises as `span_of`."""
-    return EventRecord(
-        name=fields[f.NAME], properties=_json(fields, f.PROPERTIES, {}), **{"severity": "INFO", **_timed(fields)}
-    )
+    timed = {"severity": "INFO", **_timed(fields)}
+    return _checked(EventRecord(name=fields[f.NAME], properties=_json(fields, f.PROPERTIES, {}), **timed))
 
 
 def log_of(fields: Mapping[str, Any]) -> LogRecord:
     """The log record of a document; raises as `span_of`."""
-    return LogRecord(logger=fields.get(f.LOGGER, ""), attributes=_json(fields, f.ATTRIBUTES, {}), **_timed(fields))
+    record = LogRecord(logger=fields.get(f.LOGGER, ""), attributes=_json(fields, f.ATTRIBUTES, {}), **_timed(fields))
+    return _checked(record)
+
+
+def _checked(record: _Record) -> _Record:
+    """The record, if its parts are what they are in every record."""
+    for name in _KINDS.keys() & record.__dataclass_fields__.keys():
+        if not isinstance(getattr(record, name), _KINDS[name]):
+            raise TypeError(name)
+    texts = record.error.values()
+    items: tuple[object, ...] = (*record.events, *record.links) if isinstance(record, SpanRecord) else ()
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(item, dict) for item in items):
+        raise TypeError
+    numbers = (record.start_ns, record.end_ns or 0) if isinstance(record, SpanRecord) else (record.time_ns,)
+    if not all(INT64_MIN <= number <= INT64_MAX for number in numbers):
+        raise ValueError
+    return record
 
 
 def _timed(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from otel_tracker.stats import Statistics
 from otel_tracker_exporters.firestore import fields as f
 from otel_tracker_exporters.firestore.asking import PAGE, Asker, Document, Question, is_glob
 from otel_tracker_exporters.firestore.connection import Connection
-from otel_tracker_exporters.firestore.decoding import event_of, log_of, span_of
+from otel_tracker_exporters.firestore.decoding import FAULTS, event_of, log_of, span_of
 from otel_tracker_exporters.firestore.documents import cut_text
 from otel_tracker_exporters.firestore.options import options_at, require_client
 from otel_tracker_exporters.firestore.statistics import StatisticsReader, spans_question
@@ -28,7 +28,6 @@ from otel_tracker_exporters.firestore.values import clean
 
 _Record = TypeVar("_Record", SpanRecord, EventRecord, LogRecord)
 
-_FAULTS = (KeyError, TypeError, ValueError, AttributeError)
 _TRACES_AT_ONCE = 30
 _MOST_TRACES = 100
 
@@ -137,7 +136,7 @@ class FirestoreReader(StoreReader):
         for document in documents:
             try:
                 yield record_of(document)
-            except _FAULTS as error:
+            except FAULTS as error:
                 self.skipped += 1
                 say_once(
                     f"{self.location} holds documents that otel-tracker did not write ({type(error).__name__} in "

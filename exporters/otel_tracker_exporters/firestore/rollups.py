@@ -63,11 +63,16 @@ class Histogram:
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
     def merge(self, fields: Mapping[str, Any]) -> None:
-        """Add what a rollup's document has counted."""
-        self.zeros += int(fields.get(f.ZEROS, 0))
-        self.finished += int(fields.get(f.FINISHED, 0))
-        for bucket, count in (fields.get(f.BUCKETS) or {}).items():
-            self.buckets[int(bucket)] = self.buckets.get(int(bucket), 0) + int(count)
+        """Add what a rollup's document has counted; one that is none changes nothing."""
+        try:
+            zeros, finished = int(fields.get(f.ZEROS, 0)), int(fields.get(f.FINISHED, 0))
+            counted = {int(bucket): int(count) for bucket, count in (fields.get(f.BUCKETS) or {}).items()}
+        except (TypeError, ValueError, AttributeError, OverflowError):
+            return
+        self.zeros += zeros
+        self.finished += finished
+        for bucket, count in counted.items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
     def at(self, rank: int) -> float:
         """The duration at a 0-based position among all, in nanoseconds; needs as many."""

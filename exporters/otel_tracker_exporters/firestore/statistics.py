@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from otel_tracker.errors import QueryError
 from otel_tracker.query import SpanFilter
-from otel_tracker.records import ABORTED, COMPLETED, FAILED, STARTED
+from otel_tracker.records import ABORTED, COMPLETED, FAILED, INT64_MAX, INT64_MIN, STARTED
 from otel_tracker.stats import Statistics, Tally, ranks_of, statistics_of
 from otel_tracker_exporters.firestore import fields as f
 from otel_tracker_exporters.firestore.asking import Asker, Document, Question, is_glob
@@ -66,15 +66,17 @@ class StatisticsReader:
         tallies: dict[str, Tally] = {}
         for document in self._asker.newest_first(question.selecting(*_SELECTED, f.TIMESTAMP)):
             fields = document.fields
-            if _is_wanted(document, wanted):
-                name = fields.get(f.QUALIFIED_NAME, "") if group_as is None else group_as
-                tallies.setdefault(name, Tally()).add(fields.get(f.STATUS, COMPLETED), fields.get(f.DURATION_NS))
+            name = fields.get(f.QUALIFIED_NAME, "") if group_as is None else group_as
+            status, duration_ns = fields.get(f.STATUS, COMPLETED), fields.get(f.DURATION_NS)
+            if _is_plausible(name, status, duration_ns) and _is_wanted(document, wanted):
+                tallies.setdefault(name, Tally()).add(status, duration_ns)
         return [one.statistics(name) for name, one in tallies.items()]
 
     def _functions(self, pattern: str | None) -> Iterator[str]:
         """The qualified names that a pattern means, one read each."""
         everything = Question(self._options.collection).selecting(f.QUALIFIED_NAME, f.NAMES)
-        found = self._asker.ordered(everything, f.QUALIFIED_NAME, limit=1)
+        texts = everything.where(f.QUALIFIED_NAME, ">=", "")  # numbers come before texts, and are no names
+        found = self._asker.ordered(texts, f.QUALIFIED_NAME, limit=1)
         number = 0
         while found:
             number += 1
@@ -83,7 +85,7 @@ class StatisticsReader:
                     f"The store holds executions of more than {MAX_FUNCTIONS} functions; name one, or a shorter time."
                 )
             name = found[0].fields[f.QUALIFIED_NAME]
-            if pattern is None or _matches(pattern, found[0].fields.get(f.NAMES) or ()):
+            if pattern is None or _matches(pattern, found[0].fields.get(f.NAMES)):
                 yield name
             found = self._asker.ordered(everything.where(f.QUALIFIED_NAME, ">", name), f.QUALIFIED_NAME, limit=1)
 
@@ -182,10 +184,10 @@ class _Durations:
         return self._known[duration_ns]
 
     def _ends(self, *, descending: bool) -> Iterator[int]:
+        bound = ("<=", INT64_MAX) if descending else (">=", INT64_MIN)  # numbers alone
         for question in self._questions:
-            for document in self._asker.ordered(
-                question.selecting(f.DURATION_NS), f.DURATION_NS, descending=descending, limit=1
-            ):
+            bounded = question.where(f.DURATION_NS, *bound).selecting(f.DURATION_NS)
+            for document in self._asker.ordered(bounded, f.DURATION_NS, descending=descending, limit=1):
                 yield int(document.fields[f.DURATION_NS])
 
 
@@ -193,14 +195,21 @@ def _is_wanted(document: Document, wanted: SpanFilter) -> bool:
     """What the server has not compared, or only to the microsecond."""
     fields = document.fields
     start_ns = fields.get(f.START_TIME_NS)
-    if start_ns is not None and (
+    if isinstance(start_ns, int) and (
         (wanted.start_ns is not None and start_ns < wanted.start_ns)
         or (wanted.end_ns is not None and start_ns >= wanted.end_ns)
     ):
         return False
-    return wanted.function_name is None or _matches(wanted.function_name, fields.get(f.NAMES) or ())
+    return wanted.function_name is None or _matches(wanted.function_name, fields.get(f.NAMES))
 
 
-def _matches(pattern: str, names: Iterable[str]) -> bool:
+def _is_plausible(name: object, status: object, duration_ns: object) -> bool:
+    """Whether these are what they are in every execution, whoever wrote the document."""
+    is_duration = duration_ns is None or isinstance(duration_ns, int)
+    return isinstance(name, str) and isinstance(status, str) and is_duration
+
+
+def _matches(pattern: str, names: object) -> bool:
     cut = cut_text(pattern)
-    return any(name in (pattern, cut) or fnmatchcase(name, pattern) for name in names)
+    texts = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    return any(name in (pattern, cut) or fnmatchcase(name, pattern) for name in texts)
