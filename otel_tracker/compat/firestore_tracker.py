@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from otel_tracker import lifecycle
 from otel_tracker.capture import captured, rules_in_force
 from otel_tracker.compat.call_forms import decorate_as_called
 from otel_tracker.destinations import TRACES_GROUP, entry_point_of
-from otel_tracker.diagnostics import logger
+from otel_tracker.diagnostics import logger, say_once
 from otel_tracker.firestore_settings import FIRESTORE_COLLECTION, FIRESTORE_PROJECT
 from otel_tracker.records import SpanRecord
 from otel_tracker.setting_values import parse_collection
@@ -29,6 +30,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _DELAY_MS = 1_000.0
 _FLUSH_S = 10.0
+_MAX_FIELDS = 64
+"""A span has 128 attributes; of more, OpenTelemetry drops the first, and with them what a document is found by."""
+
 _lock = threading.Lock()
 _sinks: dict[str, Any] = {}
 _default: FirestoreTracker | None = None
@@ -169,7 +173,12 @@ def _checked(name: str, argument: str) -> str:
 def _custom_attributes(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields as attributes: scalars as they are, all else as JSON text."""
     found = {}
-    for name, value in fields.items():
+    if len(fields) > _MAX_FIELDS:
+        say_once(
+            f"custom_fields has {len(fields)} fields; the first {_MAX_FIELDS} are recorded. Put what belongs together "
+            "into one map."
+        )
+    for name, value in islice(fields.items(), _MAX_FIELDS):
         scalar, text = captured(value, rules_in_force())
         if text is None:
             found[f"{keys.CUSTOM_FIELDS_PREFIX}{name}"] = scalar

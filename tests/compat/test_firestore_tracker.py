@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from firestore.support import documents_of
 from firestore_emulator import has_client
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support import Ended, run
 
 SEED = Path(os.environ.get("OTEL_TRACKER_SEEDS", "")) / "firestore-tracker.md"
@@ -194,3 +198,26 @@ def test_name_that_no_collection_may_have_is_refused_at_once(name: str) -> None:
 
     with pytest.raises(ValueError, match="without a slash"):
         FirestoreTracker(name, enable_tracking=False)
+
+
+def test_more_fields_than_a_span_holds_do_not_drive_out_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of hundreds of own fields as many are recorded as leave room for the tracker's and the function's name."""
+    from otel_tracker.compat.firestore_tracker import FirestoreTracker
+
+    memory, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    tracker = FirestoreTracker("jobs", "p", enable_tracking=False)
+    tracker.enable_tracking = True
+
+    @tracker.track(custom_fields={f"field{number}": number for number in range(300)}, subcollection="wide")
+    def wide(value: int) -> int:
+        return value
+
+    assert wide(1) == 1
+    (span,) = memory.get_finished_spans()
+    assert span.attributes is not None
+    assert span.attributes["otel_tracker.sink"] == "firestore://p/jobs"
+    assert str(span.attributes["code.function.name"]).endswith("wide")
+    assert span.attributes["otel_tracker.custom_fields.field63"] == 63
+    assert not span.dropped_attributes
