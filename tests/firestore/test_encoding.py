@@ -23,7 +23,7 @@ from otel_tracker_exporters.firestore import wire
 from otel_tracker_exporters.firestore.decoding import event_of, log_of, span_of
 from otel_tracker_exporters.firestore.options import Options, options_at
 from otel_tracker_exporters.firestore.pacing import Pacer
-from otel_tracker_exporters.firestore.rollups import Histogram
+from otel_tracker_exporters.firestore.rollups import Histogram, Rollups
 from otel_tracker_exporters.firestore.tailoring import Tracebacks, reduced
 from otel_tracker_exporters.firestore.writes import Write, WriteMaker
 
@@ -185,6 +185,19 @@ def test_percentile_of_a_histogram_is_at_most_two_percent_off() -> None:
         assert histogram.at(rank) == pytest.approx(durations[rank], rel=0.02)
     histogram.add(0)
     assert histogram.at(0) == 0
+
+
+def test_late_spans_of_an_hour_that_was_written_replace_nothing() -> None:
+    """What a journal brings hours later is counted in a document of its own, which is the same when written again."""
+    rollups = Rollups(Options(project="p"))
+    rollups.count(make_span(1))
+    first = rollups.writes(ROOT)
+    assert rollups.writes(ROOT)[0].partition(b"_rollups/")[2][:60] == first[0].partition(b"_rollups/")[2][:60]
+    rollups.written()
+    rollups.count(make_span(2))
+    (second,) = rollups.writes(ROOT)
+    ids = [one.partition(b"_rollups/")[2].partition(b"\x12")[0] for one in (*first, second)]
+    assert ids[0] != ids[1]
 
 
 def test_pacer_lets_one_seconds_worth_through_and_then_so_many_a_second() -> None:

@@ -72,9 +72,13 @@ class Deliverer(Generic[Item]):
         self._root = ""
         self.is_busy = False
 
+    def end_waiting(self) -> None:
+        """Hand back what waits for its turn; a request that is under way goes on."""
+        self._closed.set()
+
     def close(self) -> None:
         """End waiting and requests; what is under way is handed back."""
-        self._closed.set()
+        self.end_waiting()
         self._connection.close()
 
     def deliver(self, pairs: Sequence[tuple[Item, Source]]) -> Outcome[Item]:

@@ -152,6 +152,7 @@ class FirestoreSpanExporter(FirestoreExporting[ReadableSpan], SpanExporter):
 
     def shutdown(self) -> None:
         """As `FirestoreExporting.shutdown`, after what was counted."""
+        self._begun.end_waiting()
         self._beginnings.close()
         if not self._deliverer.is_busy:
             self._write_rollups()

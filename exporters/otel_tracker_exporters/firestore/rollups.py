@@ -88,9 +88,10 @@ class Histogram:
 
 @dataclass(slots=True)
 class _Rollup:
-    """One document."""
+    """One document; its ``instance`` is in its id, so that none replaces one that was forgotten meanwhile."""
 
     names: tuple[str, ...]
+    instance: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     histogram: Histogram = field(default_factory=Histogram)
     counts: dict[str, int] = field(default_factory=dict)
     is_written: bool = False
@@ -105,7 +106,6 @@ class Rollups:
 
     def _start(self) -> None:
         self._pid = os.getpid()
-        self._instance = uuid.uuid4().hex[:16]
         self._rollups: dict[tuple[str, int], _Rollup] = {}
         self._written_s = time.monotonic()
 
@@ -168,7 +168,7 @@ class Rollups:
             f.QUALIFIED_NAME: wire.text(rollup.names[-1]),
             f.NAMES: wire.array([wire.text(one) for one in rollup.names]),
             f.HOUR: wire.time(begin_ns),
-            f.INSTANCE: wire.text(self._instance),
+            f.INSTANCE: wire.text(rollup.instance),
             f.COUNTS: wire.value(rollup.counts),
             f.FINISHED: wire.integer(histogram.finished),
             f.ZEROS: wire.integer(histogram.zeros),
@@ -177,7 +177,7 @@ class Rollups:
         }
         if self._options.ttl_ns:
             values[f.EXPIRE_AT] = wire.time(begin_ns + NS_PER_HOUR + self._options.ttl_ns)
-        name = f"{document_root}/{self._options.rollups}/{digest}_{hour}_{self._instance}"
+        name = f"{document_root}/{self._options.rollups}/{digest}_{hour}_{rollup.instance}"
         return wire.write(name, [wire.field(key, value) for key, value in values.items()])
 
 
