@@ -36,6 +36,7 @@ class Connection:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._lock = threading.Lock()
+        self._making = threading.Lock()
         self._pid = os.getpid()
         self._client: Any = None
         self._is_closed = False
@@ -44,13 +45,22 @@ class Connection:
         """This process's ``google.cloud.firestore.Client``."""
         if self._pid != os.getpid():
             self._start_anew()
-        with self._lock:
+        with self._making:  # which may take many seconds: looking for credentials asks servers; `close` waits for none
             if self._is_closed:
                 raise ClosedError
-            if self._client is None:
-                with request_under_way(imports=True):
-                    self._client = _new_client(self.options)
-            return self._client
+            client = self._client
+            return self._made() if client is None else client
+
+    def _made(self) -> Any:
+        with request_under_way(imports=True):
+            client = _new_client(self.options)
+            _ = getattr(client, "_firestore_api", None)  # made on first use otherwise, which may be after `close`
+        with self._lock:
+            if not self._is_closed:
+                self._client = client
+                return client
+        _close(client)
+        raise ClosedError
 
     def document_root(self) -> str:
         """What the name of every document begins with."""
@@ -70,14 +80,14 @@ class Connection:
         return list(type(answer).pb(answer).status)
 
     def close(self) -> None:
-        """End requests that wait, and let none begin."""
+        """End requests that wait, and let none begin. Waits for nothing."""
         if self._pid != os.getpid():
             self._start_anew()
         with self._lock:
             self._is_closed = True
             client, self._client = self._client, None
         if client is not None:
-            client.close()
+            _close(client)
 
     @property
     def is_closed(self) -> bool:
@@ -89,6 +99,15 @@ class Connection:
         if self._client is not None:
             _inherited.append(self._client)
         self._pid, self._client, self._lock = os.getpid(), None, threading.Lock()
+        self._making = threading.Lock()
+
+
+def _close(client: Any) -> None:
+    """Close a client and its channel, which its own ``close`` leaves open, with the requests that wait in it."""
+    api = getattr(client, "_firestore_api_internal", None)
+    if api is not None:
+        api.transport.close()
+    client.close()
 
 
 def _new_client(options: Options) -> Any:
