@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import time
@@ -40,6 +41,32 @@ def test_an_exit_without_flush_loses_nothing(firestore_project: str, ending: str
     run_work(f"{SET_UP}work(3000)\nassert delivered()", **QUIET)
     numbers = sorted(one["input"]["kwargs"]["number"] for one in documents_of(firestore_project).values())
     assert numbers == list(range(3001))
+
+
+def test_what_a_killed_process_had_in_the_journal_arrives_once(firestore_project: str) -> None:
+    """All that a process had put there by the time of kill -9, with a silent server, and none of it twice."""
+    with _dead_server(is_open=True) as host:
+        child = start(
+            f"{SET_UP}for number in range(6000): work(number)\n"
+            "end_by_s = time.monotonic() + 20\n"
+            "while delivery_report().in_journal < 2000 and time.monotonic() < end_by_s: time.sleep(0.05)\n"
+            "report = delivery_report()\nsay(in_journal=report.in_journal, exported=report.exported)\ntime.sleep(60)",
+            FIRESTORE_EMULATOR_HOST=host,
+            **QUIET,
+        )
+        try:
+            assert child.stdout is not None
+            said = json.loads(child.stdout.readline())
+        finally:
+            child.kill()
+            child.communicate(timeout=10)
+    assert said["exported"] == 0
+    assert said["in_journal"] >= 2000
+    for number in (6000, 6001):  # a second start finds nothing more
+        run_work(f"{SET_UP}work({number})\nassert delivered()", **QUIET)
+        numbers = {one["input"]["kwargs"]["number"] for one in documents_of(firestore_project).values()}
+        assert said["in_journal"] <= len(numbers - {6000, 6001}) <= 6000
+        assert count_of(firestore_project) == len(numbers)
 
 
 @pytest.mark.parametrize("is_open", [False, True], ids=["refuses", "says nothing"])
