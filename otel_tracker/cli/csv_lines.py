@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
 from otel_tracker.cli.text import visible
@@ -56,17 +55,14 @@ STATISTICS_COLUMNS = tuple(Statistics.__dataclass_fields__)
 _FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
-def write_csv(records: Iterable[Row], file: TextIO) -> None:
+def write_csv(records: Iterable[Row], file: TextIO, columns: tuple[str, ...] = COLUMNS) -> None:
     """Write the header and one row a record, as they come; ``file`` must not translate newlines.
 
-    All of them are executions, or all are statistics, whose columns are the fields of `Statistics`.
+    All of them are executions, or all are statistics, whose columns are `STATISTICS_COLUMNS`.
     """
     writer = csv.writer(file)
-    waiting = iter(records)
-    first = next(waiting, None)
-    columns = STATISTICS_COLUMNS if isinstance(first, Statistics) else COLUMNS
     writer.writerow(columns)
-    for record in chain(() if first is None else (first,), waiting):
+    for record in records:
         writer.writerow(_row(record.to_dict(), columns))
 
 

@@ -66,7 +66,7 @@ def export(
             _refuse_store(output, reader.location)
             file = stack.enter_context(_text_file(output, force=force))
         shown = stack.enter_context(counted("Exporting", records, beside_output=output is None))
-        _write(shown, file, as_csv=as_csv)
+        _write(shown, file, as_csv=as_csv, statistics=statistics)
         file.flush()
 
 
@@ -83,11 +83,11 @@ def _statistics(reader: StoreReader, chosen: Selection, limit: int | None) -> li
     )
 
 
-def _write(records: Iterable[Row], file: TextIO, *, as_csv: bool) -> None:
+def _write(records: Iterable[Row], file: TextIO, *, as_csv: bool, statistics: bool) -> None:
     if as_csv:
-        from otel_tracker.cli.csv_lines import write_csv
+        from otel_tracker.cli.csv_lines import COLUMNS, STATISTICS_COLUMNS, write_csv
 
-        write_csv(records, file)
+        write_csv(records, file, STATISTICS_COLUMNS if statistics else COLUMNS)
         return
     from otel_tracker.cli.output import is_utf8
     from otel_tracker.cli.text import json_line
