@@ -45,7 +45,7 @@ class ExportingReader(PeriodicExportingMetricReader):
         self.is_local = is_local
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
-        self._is_ending = self._is_closed = False
+        self._is_ending = self._is_closed = self._has_collected_all = False
         self._handing_over = threading.RLock()
 
     def begin(self) -> None:
@@ -85,8 +85,8 @@ class ExportingReader(PeriodicExportingMetricReader):
         self.hurry()
         if self._thread is not None:
             self._thread.join(timeout_millis / 1e3)
-        else:
-            self._collect_now(timeout_millis)
+        if not (self._has_collected_all or self.is_running):  # it ended for a fork, or never began
+            self._collect_now(max(1.0, (end_by_s - monotonic()) * 1e3))
         super().shutdown(timeout_millis=max(1.0, (end_by_s - monotonic()) * 1e3))
 
     @property
@@ -101,7 +101,7 @@ class ExportingReader(PeriodicExportingMetricReader):
     def pause(self, end_by_s: float) -> bool:
         """Have it ended, if it can until then; whether there was one."""
         thread = self._thread
-        is_there = self.is_running and thread is not threading.current_thread()
+        is_there = thread is not None and thread is not threading.current_thread()
         if thread is not None and is_there:
             thread.join(max(0.0, end_by_s - monotonic()))
         if self._handing_over.acquire(timeout=max(0.0, end_by_s - monotonic())):  # to somebody who flushes
@@ -137,6 +137,7 @@ class ExportingReader(PeriodicExportingMetricReader):
             self._collect_now(self._export_timeout_millis)
         if self._is_ending:
             self._collect_now(self._export_timeout_millis)
+            self._has_collected_all = True
 
     def _collect_now(self, timeout_ms: float) -> None:
         if self._collect is None:  # no provider has taken it

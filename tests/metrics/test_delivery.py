@@ -130,6 +130,22 @@ sys.exit(os.wait()[1])
     assert sorted(map(str, levels.values())) == ["1", "3"]
 
 
+@needs_fork
+def test_parent_goes_on_counting_for_every_destination_after_forks() -> None:
+    """A reader whose thread has ended before anybody waits for it is begun again, too."""
+    run("""
+configure(exporters="sqlite,jsonl")
+orders.add(1, by="before")
+for _ in range(5):
+    if os.fork() == 0:
+        os._exit(0)
+    os.wait()
+orders.add(1, by="after")
+""")
+    for location in ("otel-tracker.db", "otel-tracker.jsonl"):
+        assert counted(location) == {"before": 1, "after": 1}
+
+
 @pytest.mark.slow
 @needs_fork
 def test_each_generation_of_forks_counts_for_itself() -> None:
