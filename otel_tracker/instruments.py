@@ -233,7 +233,9 @@ def forget_all() -> None:
 def _new(kind: type[I], name: object, unit: str, description: str, buckets: Sequence[float] | None) -> Instrument:
     given = _plain(name)
     if not isinstance(name, str) or not given.strip():
-        raise ValueError(f"The metric's name is {_shown(name)}; expected a text such as orders.placed.")
+        raise ValueError(
+            f"The metric's name is {_shown(name)}; expected a text such as orders.placed that is not empty."
+        )
     mended = _mended(given)
     made = kind(mended, _mended_unit(mended, unit), description, _boundaries(mended, buckets))
     kept = _known.setdefault((kind, mended.lower()), made)

@@ -5,7 +5,8 @@ What a span rarely has (events, links, a status, a lock of its own) lies on the 
 all spans of a tracer share is read from the tracer, and its attributes are a plain dict until the SDK's container has
 something to do: to clean a value, to cut a text, to drop the oldest.
 
-Private to OpenTelemetry and relied on in this package, nowhere else; what it is of the SDK, in this file alone:
+Private to OpenTelemetry and relied on in this package, nowhere else; what it is of the SDK, in this file alone, and of
+its samplers in `samplers`:
 
 - of ``Span`` and ``ReadableSpan``: the fields ``_name _context _parent _kind _start_time _end_time _attributes _events
   _links _status _resource _lock _limits _sampler _span_processor _instrumentation_info _instrumentation_scope
@@ -13,7 +14,7 @@ Private to OpenTelemetry and relied on in this package, nowhere else; what it is
   _new_links _add_event _add_link _readable_span``;
 - of ``Tracer``: ``_span_limits``, ``_instrumentation_scope``, ``_tracer_config``, ``_tracer_metrics``;
 - of ``SynchronousMultiSpanProcessor``: ``_span_processors``; of a processor: ``_on_ending``;
-- of ``BoundedAttributes``: ``_immutable``, ``_set_items``; of samplers: ``_decision``, ``_root``, the other delegates;
+- of ``BoundedAttributes``: ``_immutable``, ``_set_items``;
 - of the API, in ``engine`` too: ``trace._TRACER_PROVIDER``, a span's ``_context``, and that this is a tuple of six.
 
 `otel_tracker.leanspan.check` compares a lean span with an SDK span before the engine is used.
@@ -33,10 +34,11 @@ from opentelemetry import trace as trace_api
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, Tracer, _Span, logger, sampling
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, Tracer, _Span, logger
 from opentelemetry.sdk.trace import SynchronousMultiSpanProcessor as MultiSpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
@@ -50,10 +52,8 @@ from opentelemetry.trace import (
 )
 
 from otel_tracker.leanspan.execution import OwnExecution
+from otel_tracker.leanspan.samplers import ALWAYS, NEVER, sampling_bound, sampling_delegates
 from otel_tracker.tracing.plan import CapturePlan
-
-NEVER, ALWAYS = 0, 1 << 64
-"""Bounds of `sampling_bound`: no trace id lies below the first, every one below the second."""
 
 NATIVE_TYPES = frozenset({str, int, float, bool, bytes})
 """Values of exactly these types stay what they are in the SDK's container of attributes."""
@@ -224,7 +224,7 @@ class LeanSpan(OwnExecution, Span):
         return self._facts.resource
 
     @property
-    def _sampler(self) -> sampling.Sampler:  # type: ignore[override]
+    def _sampler(self) -> Sampler:  # type: ignore[override]
         return self._facts.sampler
 
     @property
@@ -293,10 +293,10 @@ class LeanSpan(OwnExecution, Span):
                 return
         logger.warning("Setting attribute on ended span.")
 
-    def begin_with(self, attributes: Mapping[str, str]) -> None:
-        """Add texts to a span that has just begun; as `set_attributes`, for the thread that has begun it alone."""
+    def begin_with(self, attributes: Mapping[str, Any]) -> None:
+        """Add attributes to a span that has just begun; as `set_attributes`, for the thread that has begun it alone."""
         known = self._attributes
-        if type(known) is dict and len(known) + len(attributes) <= self._facts.room:
+        if type(known) is dict and are_native(attributes) and len(known) + len(attributes) <= self._facts.room:
             self.is_captured = False
             known.update(attributes)
         else:
@@ -449,36 +449,6 @@ def new_span(  # noqa: PLR0917 - by name they would cost more than the span
 
 SdkSpan = _Span
 """What the SDK's own tracer makes."""
-
-
-def sampling_bound(sampler: sampling.Sampler) -> int | None:
-    """What the low 64 bits of a trace id must be below to be sampled; None for a sampler that has to be asked.
-
-    https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased; the SDK's static samplers are its extremes.
-    """
-    if "should_sample" in vars(sampler):
-        return None
-    if type(sampler) is sampling.StaticSampler:
-        answers = {sampling.Decision.DROP: NEVER, sampling.Decision.RECORD_AND_SAMPLE: ALWAYS}
-        return answers.get(sampler._decision)
-    if type(sampler) is sampling.TraceIdRatioBased:
-        return sampler.bound
-    return None
-
-
-def sampling_delegates(sampler: sampling.Sampler) -> tuple[sampling.Sampler, ...]:
-    """Who decides for a root, and for a child of a parent that is remote and sampled, remote and not, local both."""
-    is_known = type(sampler) in (sampling.ParentBased, sampling.ParentBasedTraceIdRatio)
-    if not is_known or "should_sample" in vars(sampler):
-        return (sampler,) * 5
-    parent_based: Any = sampler
-    return (
-        parent_based._root,
-        parent_based._remote_parent_sampled,
-        parent_based._remote_parent_not_sampled,
-        parent_based._local_parent_sampled,
-        parent_based._local_parent_not_sampled,
-    )
 
 
 def has_metrics(tracer: Tracer) -> bool:

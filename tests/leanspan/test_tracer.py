@@ -106,16 +106,21 @@ def test_without_a_provider_nothing_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("room", [None, 4, 2])
+@pytest.mark.parametrize("given", [{"c": "3", "d": "4"}, {"c": ["3", "4"], "d": "4"}], ids=["texts", "list"])
 @pytest.mark.parametrize("verb", ["set_attributes", "begin_with"])
-def test_texts_that_a_span_has_just_begun_with_are_as_the_sdk_sets_them(verb: str, room: int | None) -> None:
-    """At once and without a lock, but within the same limits; what is there keeps its place."""
+def test_attributes_that_a_span_has_just_begun_with_are_as_the_sdk_sets_them(
+    verb: str, room: int | None, given: dict[str, Any]
+) -> None:
+    """At once and without a lock, but cleaned and within the same limits, also when they are set once more."""
     found = []
     for wrap in (LeanProvider, lambda made: made):
         with provider(span_limits=SpanLimits(max_span_attributes=room)) as collected:
             span = (
                 wrap(collected.provider).get_tracer("instrumentor").start_span("GET /", attributes={"a": "1", "b": 2})
             )
-            getattr(span, verb, span.set_attributes)({"c": "3", "d": "4"})
+            getattr(span, verb, span.set_attributes)(given)
+            for key, value in given.items():
+                span.set_attribute(key, value)
             span.end()
             assert isinstance(collected.finished[0], LeanSpan) is (wrap is LeanProvider)
             found.append(described(collected.finished))
