@@ -73,8 +73,6 @@ class StoreReader(ABC):
     location: str
     """Where the store lies, as the commands print it."""
 
-    _closed: Event | None = None
-
     def query_executions(
         self,
         function_name: str | None = None,
@@ -259,9 +257,9 @@ class StoreReader(ABC):
         self._closing().set()
 
     def _closing(self) -> Event:
-        if self._closed is None:
-            self._closed = Event()
-        return self._closed
+        # One for all threads, made at need: whoever closes may be the first to ask, and subclasses have an `__init__`.
+        closing: Event = self.__dict__.setdefault("_closed", Event())
+        return closing
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,12 @@ _PROGRAMS = (
 _VARIABLES = ("OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")
 _THREAD_NAMES = ("OtelBatch", "OtelPeriodic", "otel-tracker")
 _THREAD_END_S = 5.0
+
+
+def pytest_configure() -> None:
+    """A shell lets what runs in the background ignore Ctrl-C, and so would the programs that tests end by it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import select
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from otel_tracker.cli.ending import told_to_end
 from otel_tracker.cli.options import example, json_option, place_of_store, store_option
 from otel_tracker.errors import StoreNotFoundError, StoreUnreadableError
 from otel_tracker.query import matches_function
@@ -67,12 +66,12 @@ def tail(
     try:
         show = _show_json if as_json else _line_printer()
         follower = _Follower(store, for_s)
-        _when_output_closes(follower.stop)
-        for record in follower.records(last):
-            if wanted(record):
-                show(record)
+        with told_to_end(follower.stop):
+            for record in follower.records(last):
+                if wanted(record):
+                    show(record)
     except KeyboardInterrupt:
-        pass  # that is how it ends
+        pass  # too early or too late for the above, and no failure either
 
 
 class _Follower:
@@ -114,21 +113,6 @@ class _Follower:
 
     def _left_s(self) -> float | None:
         return None if self._deadline_s is None else max(self._deadline_s - time.monotonic(), 0.0)
-
-
-def _when_output_closes(then: Callable[[], None]) -> None:
-    """Call ``then`` once nobody reads our output any more: `tail | head -1` must not wait for one more record."""
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)  # errors and hang-ups are told unasked
-    except (AttributeError, OSError):  # Windows has no poll; the next record will tell
-        return
-
-    def wait() -> None:
-        poll.poll()
-        then()
-
-    threading.Thread(target=wait, name="otel-tracker-tail", daemon=True).start()
 
 
 def _say_waiting(store: str | None) -> None:
