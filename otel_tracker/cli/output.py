@@ -38,7 +38,7 @@ class _Console(Console):
 def console_for(*, stderr: bool = False) -> Console:
     """A console that takes text as it is: no markup, no emoji codes, no highlighting."""
     console = _Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
+    if console.width < 1 or (not console.is_terminal and "COLUMNS" not in os.environ):  # COLUMNS=0 means unknown
         console.width = _UNLIMITED_WIDTH
     return console
 

@@ -55,7 +55,7 @@ def test_text_of_a_point_is_data_wherever_it_stands(run: Run, tmp_path: Path, te
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", ["10", "20", "40", "79", "200", "1000", "-5", "x", ""])
+@pytest.mark.parametrize("columns", ["10", "20", "40", "79", "200", "1000", "0", "-5", "x", ""])
 def test_terminal_of_any_width_shows_every_line(run: Run, tmp_path: Path, columns: str) -> None:
     """Too narrow for a table is no reason to fail or to leave out a series."""
     points = [counter("shop.orders", n, attributes={"region": f"r{n}", "text": "x" * 300}) for n in range(3)]

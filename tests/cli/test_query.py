@@ -133,6 +133,11 @@ def test_names_and_ids_survive_a_narrow_terminal(run: Run, store: Path) -> None:
     assert run("trace", prefix).returncode == 0
 
 
+def test_width_of_nothing_is_no_width(run: Run, store: Path) -> None:
+    """COLUMNS=0 is what a program without a terminal sets; the table is shown whole."""
+    assert run("query", COLUMNS="0").stdout == run("query").stdout != ""
+
+
 def test_names_are_data_for_terminal_and_markup(run: Run, tmp_path: Path) -> None:
     """A name cannot colour the terminal, move its cursor, or vanish as rich markup."""
     evil = "[bold red]x[/] \x1b]0;owned\x07 \u202eabc :smile:"
