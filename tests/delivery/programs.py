@@ -47,7 +47,8 @@ def script(code: str) -> Path:
     """The program, in a file that only its text names, so that several can lie side by side."""
     text = WORK + dedent(code)
     path = Path(f"program_{abs(hash(text))}.py")
-    path.write_text(text, encoding="utf-8")
+    if not path.exists():  # one that was just started may still be reading it
+        path.write_text(text, encoding="utf-8")
     return path
 
 
