@@ -55,8 +55,13 @@ def _is_told(wake: socket.socket) -> bool:
         poll.register(wake, select.POLLIN)
     except (AttributeError, OSError):  # Windows has no poll; the next record will tell
         return wake.recv(1) != _OVER
-    ready = [descriptor for descriptor, _ in poll.poll()]
-    return wake.fileno() not in ready or wake.recv(1) != _OVER
+    while True:
+        for descriptor, event in poll.poll():
+            if descriptor == wake.fileno():
+                return wake.recv(1) != _OVER
+            if not event & select.POLLNVAL:
+                return True
+            poll.unregister(descriptor)  # cannot be watched, as devices on macOS
 
 
 @contextmanager

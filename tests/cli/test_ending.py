@@ -86,6 +86,21 @@ print(told.is_set(), threading.active_count())
     assert run(code).split() == ["True", "False", "1"]
 
 
+def test_output_that_cannot_be_watched_ends_nothing() -> None:
+    """As devices on macOS; a closed descriptor gives the same answer."""
+    code = """
+sys.stdout = os.fdopen(os.dup2(1, 100), "w", closefd=False)  # far from the numbers that the next files get
+os.close(100)
+with told_to_end(told.set):
+    was_told = told.wait(0.3)
+    interrupt()
+    is_told = told.wait(20)
+sys.stdout = sys.__stdout__
+print(was_told, is_told)
+"""
+    assert run(code).split() == ["False", "True"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no poll")
 def test_end_of_the_outputs_reader_is_told() -> None:
     """`tail | head -1` ends although nothing is printed any more."""
