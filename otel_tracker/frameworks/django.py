@@ -35,7 +35,10 @@ def instrument(**options: Any) -> None:
     those of upstream's ``DjangoInstrumentor`` (``request_hook=``, ``response_hook=``, ``excluded_urls=``). A second
     call changes nothing. It sets up no provider: `configure()` or the program does.
     """
-    before_middleware_is_read(lambda: activate(**options))
+    if is_active(DjangoInstrumentor()):
+        activate(**options)  # now, so that nothing is left waiting that a later `uninstrument()` knows nothing of
+    else:
+        before_middleware_is_read(lambda: activate(**options))
 
 
 def activate(**options: Any) -> None:
