@@ -135,6 +135,7 @@ def _forget_everything(handlers: list[logging.Handler]) -> None:
     trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE = None, Once()
     logs_internal._LOGGER_PROVIDER, logs_internal._LOGGER_PROVIDER_SET_ONCE = None, Once()
     metrics_internal._METER_PROVIDER, metrics_internal._METER_PROVIDER_SET_ONCE = None, Once()
+    metrics_internal._PROXY_METER_PROVIDER._real_meter_provider = None  # it goes on with one that was shut down
     if trace.get_current_span() is not trace.INVALID_SPAN:
         context.attach(context.Context())
     lifecycle._installation, lifecycle._is_shut_down = None, False
