@@ -13,7 +13,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -342,6 +342,18 @@ def _shop_answers(demo: Demo) -> bool:
     return any(path.stat().st_size for path in demo.temporary.glob("*/shop.out"))
 
 
+@contextmanager
+def _not_ignored(number: int) -> Iterator[None]:
+    """What is started here does not ignore the signal, though these tests may (nohup)."""
+    before = signal.getsignal(number)
+    if before is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_time", [_shop_has_started, _shop_answers])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -349,14 +361,12 @@ def test_interrupted_demo_leaves_nothing_and_harms_nothing(
     demo: Demo, number: int, status: int, is_time: Callable[[Demo], bool]
 ) -> None:
     """Ctrl-C or SIGTERM at any time ends the shop too, and an earlier demo's store stays."""
-    if signal.getsignal(number) is signal.SIG_IGN:
-        pytest.skip("what is ignored here (nohup) is ignored by the demo too")
     earlier = demo.folder / STORE
     writer = SqliteWriter(str(earlier))
     writer.write([SpanRecord("ab" * 16, "cd" * 8, "GET /", 1, 2, resource={"service.name": SERVICE_NAME})])
     writer.close()
     before = earlier.read_bytes()
-    with demo.start() as process:
+    with _not_ignored(number), demo.start() as process:
         give_up_s = time.monotonic() + 30
         while not is_time(demo):
             assert time.monotonic() < give_up_s

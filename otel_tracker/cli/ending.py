@@ -26,8 +26,8 @@ _JOIN_S = 5.0
 def told_to_end(end: Callable[[], None]) -> Iterator[None]:
     """Within it another thread calls ``end`` at the first Ctrl-C, and once nobody reads our output any more.
 
-    `tail | head -1` must not wait for one more record. The second Ctrl-C raises KeyboardInterrupt, as does the first
-    one in another thread than the main one. What is ignored stays ignored (nohup).
+    `tail | head -1` must not wait for one more record. The second Ctrl-C raises KeyboardInterrupt. Outside the main
+    thread, which signals belong to, and where Ctrl-C is ignored (nohup) or handled already, that stays as it is.
     """
     ours, waker = socket.socketpair()
     waker.setblocking(False)  # a signal must not wait

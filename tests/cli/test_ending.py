@@ -6,8 +6,7 @@ import subprocess
 import sys
 
 import pytest
-
-from .helpers import plain_environment
+from support import child_environment, run_script
 
 PROGRAM = """
 import os, signal, sys, threading
@@ -22,16 +21,9 @@ told = threading.Event()
 
 def run(code: str) -> str:
     """What a program prints that knows `told_to_end`, `told` and `interrupt`."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM + code],
-        env=plain_environment(),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    ended = run_script(PROGRAM + code)
+    assert (ended.status, ended.stderr) == (0, "")
+    return ended.stdout
 
 
 def test_ctrl_c_does_not_interrupt_what_is_under_way() -> None:
@@ -105,8 +97,9 @@ print(was_told, is_told)
 def test_end_of_the_outputs_reader_is_told() -> None:
     """`tail | head -1` ends although nothing is printed any more."""
     code = "with told_to_end(told.set):\n    print('begun', flush=True)\n    sys.exit(7 if told.wait(20) else 1)"
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM + code], env=plain_environment(), stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"begun\n"
-    process.stdout.close()
-    assert process.wait(30) == 7
+    command = [sys.executable, "-c", PROGRAM + code]
+    with subprocess.Popen(command, env=child_environment(), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        process.stdout.close()
+        assert process.wait(30) == 7

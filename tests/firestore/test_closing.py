@@ -70,7 +70,7 @@ def test_shutdown_ends_requests_that_hang(monkeypatch: pytest.MonkeyPatch) -> No
     began_s = time.monotonic()
     exporter.shutdown()
     thread.join(10)
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < 2
     assert (found[0].exported, len(found[0].again), found[0].dropped) == (0, 300, {})
 
 

@@ -193,15 +193,14 @@ def test_locked_store_never_holds_up_who_measures(metered: Metered, tmp_path: Pa
         exporting = threading.Thread(target=program.provider.force_flush, args=(300,))
         exporting.start()
         began_s = time.monotonic()
-        costs_s = []
+        longest_s = 0.0
         while exporting.is_alive() and time.monotonic() < began_s + 0.2:
             before_s = time.monotonic()
             program.measure(1)
-            costs_s.append(time.monotonic() - before_s)
+            longest_s = max(longest_s, time.monotonic() - before_s)
         locker.execute("ROLLBACK")
         exporting.join(10)
-    assert len(costs_s) > 10  # who waits for the file measures once
-    assert sorted(costs_s)[len(costs_s) // 2] < 0.02
+    assert longest_s < 0.15
     program.measure()
     assert program.export()
     program.check()
